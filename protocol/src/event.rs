@@ -44,7 +44,7 @@ impl NewEvent {
             {
                 match data.get("order_id") {
                     None | Some(Value::Null) => {
-                        fields.refuse("data/order_id", "is required in events of type `order.*`")
+                        fields.refuse("data/order_id", "is required in events of type `order.*`");
                     }
                     Some(value) => {
                         if let Err(message) = check::reference(value) {

@@ -55,7 +55,7 @@ pub trait IdSource: Send + Sync + std::fmt::Debug {
     fn uuid(&self, at: DateTime<Utc>) -> Uuid;
 }
 
-/// Random UUIDv7s from the operating system's generator.
+/// Random `UUIDv7`s from the operating system's generator.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RandomIds;
 

@@ -21,6 +21,7 @@ pub mod fingerprint;
 pub mod heartbeat;
 pub mod ids;
 pub mod limits;
+pub mod mac;
 pub mod money;
 pub mod notification;
 pub mod payment;

@@ -252,8 +252,7 @@ mod tests {
 
     fn pointers(body: &Value) -> Vec<String> {
         NewNotification::parse(body)
-            .map(|_| Vec::new())
-            .unwrap_or_else(|errors| errors.into_iter().map(|e| e.pointer).collect())
+            .map_or_else(|errors| errors.into_iter().map(|e| e.pointer).collect(), |_| Vec::new())
     }
 
     #[test]

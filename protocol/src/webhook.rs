@@ -9,9 +9,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
+
+use crate::mac::hmac_sha256;
 
 /// The event's id, the same in every retry.
 pub const HEADER_ID: &str = "webhook-id";
@@ -60,11 +60,7 @@ impl Secret {
     }
 
     fn mac(&self, id: &str, timestamp: i64, body: &[u8]) -> [u8; 32] {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| Hmac::new(&Default::default()));
-        mac.update(format!("{id}.{timestamp}.").as_bytes());
-        mac.update(body);
-        mac.finalize().into_bytes().into()
+        hmac_sha256(&self.0, &[format!("{id}.{timestamp}.").as_bytes(), body])
     }
 }
 

@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The hub: the backend that many shops share.
+//!
+//! Where to look:
+//! - [`router`] is the table of contents of the HTTP API; [`openapi`] publishes it.
+//! - [`app`] is what a running hub holds; [`config`] what it is told.
+//! - [`queue`] runs rows that are their own jobs; each slice supplies the claim and the work.
+//! - The slices: [`projects`], [`events`], [`webhooks`], [`notifications`], [`payments`]. A slice owns its tables;
+//!   all its SQL is in its `store.rs`. `projects` ← `events` ← `webhooks`; `notifications` and `payments` use
+//!   `projects` and `events`. Nothing points back.
+//! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
+
+pub mod agents;
+pub mod app;
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod events;
+pub mod http;
+pub mod notifications;
+pub mod openapi;
+pub mod operations;
+pub mod outbound;
+pub mod payments;
+pub mod projects;
+pub mod queue;
+pub mod router;
+pub mod seal;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
+pub mod webhooks;

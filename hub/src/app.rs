@@ -1,0 +1,153 @@
+//! What a running hub holds: built once, handed to every handler and job.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::mpsc;
+use trastienda_protocol::clock::Clock;
+use trastienda_protocol::ids::IdSource;
+
+use crate::config::Config;
+use crate::events::Subscriber;
+use crate::http::rate_limit::ProjectLimiter;
+use crate::outbound::Outbound;
+use crate::projects::verifier::Verifier;
+use crate::queue::members::Member;
+use crate::queue::wake::Wakes;
+use crate::seal::Sealer;
+use crate::shutdown::Shutdown;
+
+/// A cheap handle on the running hub.
+#[derive(Clone)]
+pub struct App(Arc<State>);
+
+/// What a running hub holds.
+pub struct State {
+    /// The database.
+    pub db: PgPool,
+    /// The settings.
+    pub config: Config,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// Opens and seals secrets.
+    pub sealer: Sealer,
+    /// Keys the digests of bodies.
+    pub fingerprint_key: Vec<u8>,
+    /// The keys that were verified.
+    pub verifier: Verifier,
+    /// The projects' buckets.
+    pub limiter: ProjectLimiter,
+    /// The only HTTP client.
+    pub outbound: Outbound,
+    /// Wakes queues.
+    pub wakes: Arc<Wakes>,
+    /// This hub's membership.
+    pub member: Member,
+    /// Stops tasks and waits for them.
+    pub shutdown: Shutdown,
+    /// Writes the metrics.
+    pub metrics: PrometheusHandle,
+    /// Who acts on an event within its transaction.
+    pub subscribers: Vec<Arc<dyn Subscriber>>,
+}
+
+/// What an [`App`] is built from.
+pub struct Parts {
+    /// The database, migrated.
+    pub db: PgPool,
+    /// The settings.
+    pub config: Config,
+    /// Opens and seals secrets.
+    pub sealer: Sealer,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// Stops tasks and waits for them.
+    pub shutdown: Shutdown,
+    /// Writes the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+impl App {
+    /// Builds the hub. The receiver goes to [`Wakes::tell_others`].
+    pub async fn build(parts: Parts) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<&'static str>)> {
+        let Parts { db, config, sealer, clock, ids, shutdown, metrics } = parts;
+        let fingerprint_key = hub_secret(&db, &sealer, "fingerprint").await?;
+        let own = own_addresses(&db, &config);
+        let outbound = Outbound::new(config.outbound_allow.clone(), own)?;
+        let (wakes, receiver) = Wakes::new(ids.uuid(clock.now()));
+        let state = State {
+            fingerprint_key,
+            verifier: Verifier::new()?,
+            limiter: ProjectLimiter::default(),
+            outbound,
+            wakes: Arc::new(wakes),
+            member: Member::default(),
+            subscribers: vec![Arc::new(crate::webhooks::FanOut)],
+            db,
+            config,
+            clock,
+            ids,
+            sealer,
+            shutdown,
+            metrics,
+        };
+        Ok((Self(Arc::new(state)), receiver))
+    }
+
+    /// A new id of a kind, for now.
+    pub fn new_id<I: trastienda_protocol::ids::Id>(&self) -> I {
+        trastienda_protocol::ids::new(&*self.ids, &*self.clock)
+    }
+}
+
+impl Deref for App {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+/// What the allow list can never open: the hub's own listeners and its database.
+fn own_addresses(db: &PgPool, config: &Config) -> Vec<std::net::SocketAddr> {
+    let options = db.connect_options();
+    let database = options
+        .get_host()
+        .parse()
+        .ok()
+        .or_else(|| (options.get_host() == "localhost").then(|| [127, 0, 0, 1].into()));
+    let database = database.map(|host| std::net::SocketAddr::new(host, options.get_port()));
+    [Some(config.listen), config.metrics_listen, database].into_iter().flatten().collect()
+}
+
+/// A key that the hub made for itself, kept sealed in the database.
+async fn hub_secret(db: &PgPool, sealer: &Sealer, name: &str) -> anyhow::Result<Vec<u8>> {
+    let purpose = format!("hub_secrets.{name}");
+    let mut conn: sqlx::pool::PoolConnection<sqlx::Postgres> = db.acquire().await?;
+    if let Some(sealed) = find_hub_secret(&mut conn, name).await? {
+        return Ok(sealer.open(&purpose, &sealed)?);
+    }
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut secret)?;
+    let sealed = sealer.seal(&purpose, &secret)?;
+    sqlx::query!(
+        "insert into hub_secrets (name, sealed) values ($1, $2) on conflict do nothing",
+        name,
+        sealed
+    )
+    .execute(&mut *conn)
+    .await?;
+    // Another hub may have been first.
+    let sealed = find_hub_secret(&mut conn, name).await?.unwrap_or(sealed);
+    Ok(sealer.open(&purpose, &sealed)?)
+}
+
+async fn find_hub_secret(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Vec<u8>>> {
+    sqlx::query_scalar!("select sealed from hub_secrets where name = $1", name).fetch_optional(conn).await
+}

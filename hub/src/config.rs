@@ -1,0 +1,370 @@
+//! Configuration: read once from arguments and environment, checked as a whole, passed down typed.
+//!
+//! Every mistake is reported, one line each, naming its variable. `.env.example` lists the same
+//! variables; a test holds the two equal.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use clap::Args;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::outbound::AllowList;
+
+/// Where the hub keeps its data: every command needs it.
+#[derive(Args, Clone)]
+pub struct StoreArgs {
+    /// PostgreSQL to use, as `postgres://user:password@host/database`. Unset: the hub runs its own
+    /// PostgreSQL under the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Directory for the embedded PostgreSQL and the master key that goes with it.
+    #[arg(long, env = "TRASTIENDA_DATA_DIR", default_value = "/var/lib/trastienda")]
+    pub data_dir: PathBuf,
+    /// 32 bytes in base64 that seal the secrets in the database. Made and kept in the data directory
+    /// with the embedded PostgreSQL; required with `DATABASE_URL`.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY", hide_env_values = true)]
+    pub master_key: Option<String>,
+}
+
+/// What the programs write about themselves.
+#[derive(Args, Clone)]
+pub struct LogArgs {
+    /// What is logged: a tracing filter, as `info,trastienda_hub=debug`.
+    #[arg(long, env = "TRASTIENDA_LOG", default_value = "info")]
+    pub log: String,
+    /// `pretty` for people, `json` for machines.
+    #[arg(long, env = "TRASTIENDA_LOG_FORMAT", default_value = "pretty")]
+    pub log_format: String,
+}
+
+/// The settings of `trastienda-hub serve`.
+#[derive(Args, Clone)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on the type")]
+    pub store: StoreArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on the type")]
+    pub log: LogArgs,
+    /// Address to listen on.
+    #[arg(long, env = "TRASTIENDA_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// A second address that serves `/metrics` without a token. Unset: only with the admin token.
+    #[arg(long, env = "TRASTIENDA_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// The hub's address as customers and payment providers reach it. Unset: `http://` and the
+    /// listening address, which a provider outside this machine cannot call.
+    #[arg(long, env = "TRASTIENDA_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Opens `/admin` and the dashboard; at least 32 characters. Unset: both answer 404.
+    #[arg(long, env = "TRASTIENDA_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// Private addresses that webhooks may reach, also over plain HTTP: `CIDR[:port]`, comma-separated.
+    #[arg(long, env = "TRASTIENDA_OUTBOUND_ALLOW", default_value = "")]
+    pub outbound_allow: String,
+    /// SMTP server, as `smtp://user:password@host:587`. Unset: e-mail stays `pending`.
+    #[arg(long, env = "TRASTIENDA_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Sender of e-mail that names none, as `Shop <shop@example.com>`.
+    #[arg(long, env = "TRASTIENDA_MAIL_FROM", default_value = "Trastienda <no-reply@localhost.localdomain>")]
+    pub mail_from: String,
+    /// Mercado Pago's address; another one is for its simulator.
+    #[arg(long, env = "TRASTIENDA_MERCADOPAGO_URL", default_value = "https://api.mercadopago.com")]
+    pub mercadopago_url: String,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A PostgreSQL that somebody else runs. The URL may hold a password.
+    External(SecretString),
+    /// The hub's own, under this directory.
+    Embedded(PathBuf),
+}
+
+/// Checked settings of the store.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Where the database is.
+    pub database: Database,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The master key, unless it is to be read from (or made in) the data directory.
+    pub master_key: Option<SecretString>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// Checked settings of `serve`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the hub listens.
+    pub listen: SocketAddr,
+    /// Where `/metrics` is open.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The address that others call.
+    pub public_url: Url,
+    /// What opens `/admin`.
+    pub admin_token: Option<SecretString>,
+    /// Private addresses that may be called.
+    pub outbound_allow: AllowList,
+    /// The SMTP server.
+    pub smtp_url: Option<SecretString>,
+    /// The default sender.
+    pub mail_from: lettre::message::Mailbox,
+    /// Mercado Pago.
+    pub mercadopago_url: Url,
+}
+
+/// All mistakes of a configuration, one line each.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<String>);
+
+impl ConfigErrors {
+    /// The lines.
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+#[derive(Default)]
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    fn check<T, E: fmt::Display>(&mut self, variable: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.0.push(format!("{variable}: {error}"))).ok()
+    }
+}
+
+impl StoreArgs {
+    /// Checks the settings.
+    pub fn check(&self) -> Result<StoreConfig, ConfigErrors> {
+        let mut mistakes = Mistakes::default();
+        let store = self.check_into(&mut mistakes);
+        store.filter(|_| mistakes.0.is_empty()).ok_or(ConfigErrors(mistakes.0))
+    }
+
+    fn check_into(&self, mistakes: &mut Mistakes) -> Option<StoreConfig> {
+        let database = match self.database_url.as_deref().filter(|url| !url.is_empty()) {
+            None => Some(Database::Embedded(self.data_dir.join("postgresql"))),
+            Some(url) => mistakes.check("DATABASE_URL", database_url(url)),
+        };
+        let master_key = match self.master_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(key)).map(Some),
+            None if matches!(database, Some(Database::External(_))) => {
+                mistakes.0.push(
+                    "TRASTIENDA_MASTER_KEY: is required with DATABASE_URL; make one with `openssl rand -base64 32` and keep it safe"
+                        .to_owned(),
+                );
+                None
+            }
+            None => Some(None),
+        };
+        Some(StoreConfig { database: database?, data_dir: self.data_dir.clone(), master_key: master_key? })
+    }
+}
+
+impl LogArgs {
+    /// The format, checked.
+    pub fn format(&self) -> Result<LogFormat, String> {
+        match self.log_format.as_str() {
+            "pretty" => Ok(LogFormat::Pretty),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("must be `pretty` or `json`, not `{other}`")),
+        }
+    }
+
+    fn check_into(&self, mistakes: &mut Mistakes) {
+        mistakes.check("TRASTIENDA_LOG_FORMAT", self.format());
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log);
+        mistakes.check("TRASTIENDA_LOG", filter.map_err(|error| format!("is not a tracing filter: {error}")));
+    }
+}
+
+impl ServeArgs {
+    /// Checks all settings together.
+    pub fn check(&self) -> Result<(Config, StoreConfig), ConfigErrors> {
+        let mut mistakes = Mistakes::default();
+        let store = self.store.check_into(&mut mistakes);
+        self.log.check_into(&mut mistakes);
+        let listen = mistakes.check("TRASTIENDA_LISTEN", socket_address(&self.listen));
+        let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let metrics_listen = set(&self.metrics_listen)
+            .map(|text| mistakes.check("TRASTIENDA_METRICS_LISTEN", socket_address(&text)));
+        let public_url = match set(&self.public_url) {
+            Some(text) => mistakes.check("TRASTIENDA_PUBLIC_URL", http_url(&text)),
+            None => listen.and_then(|listen| Url::parse(&format!("http://{listen}")).ok()),
+        };
+        let admin_token =
+            set(&self.admin_token).map(|token| mistakes.check("TRASTIENDA_ADMIN_TOKEN", admin_token(token)));
+        let outbound_allow =
+            mistakes.check("TRASTIENDA_OUTBOUND_ALLOW", self.outbound_allow.parse::<AllowList>());
+        let smtp_url = set(&self.smtp_url).map(|url| mistakes.check("TRASTIENDA_SMTP_URL", smtp_url(url)));
+        let mail_from =
+            self.mail_from.parse().map_err(|_| "must be an address, as `Shop <shop@example.com>`");
+        let mail_from = mistakes.check("TRASTIENDA_MAIL_FROM", mail_from);
+        let mercadopago_url = mistakes.check("TRASTIENDA_MERCADOPAGO_URL", http_url(&self.mercadopago_url));
+        let config = (|| {
+            Some(Config {
+                listen: listen?,
+                metrics_listen: optional(metrics_listen)?,
+                public_url: public_url?,
+                admin_token: optional(admin_token)?,
+                outbound_allow: outbound_allow?,
+                smtp_url: optional(smtp_url)?,
+                mail_from: mail_from?,
+                mercadopago_url: mercadopago_url?,
+            })
+        })();
+        match (config, store) {
+            (Some(config), Some(store)) if mistakes.0.is_empty() => Ok((config, store)),
+            _ => Err(ConfigErrors(mistakes.0)),
+        }
+    }
+}
+
+/// Unset is fine, set and wrong is not.
+fn optional<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(Some(value)) => Some(Some(value)),
+        Some(None) => None,
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("must be an address and a port, as `127.0.0.1:8080`, not `{text}`"))
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url =
+        Url::parse(text).map_err(|error| format!("must be a URL, as `https://hub.example.com`: {error}"))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err("must start with `https://` or `http://`".to_owned())
+    }
+}
+
+// The value may hold a password and is never repeated in the message.
+fn database_url(text: &str) -> Result<Database, String> {
+    let usable = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    let url = usable.then(|| Url::parse(text).ok()).flatten();
+    url.map(|_| Database::External(SecretString::from(text)))
+        .ok_or_else(|| "must be a URL, as `postgres://user:password@host/database`".to_owned())
+}
+
+fn master_key(text: &str) -> Result<SecretString, String> {
+    let key = base64::engine::general_purpose::STANDARD.decode(text.trim());
+    match key {
+        Ok(bytes) if bytes.len() == 32 => Ok(SecretString::from(text.trim())),
+        _ => Err("must be 32 bytes in base64; make one with `openssl rand -base64 32`".to_owned()),
+    }
+}
+
+fn admin_token(token: String) -> Result<SecretString, String> {
+    let length = token.chars().count();
+    if length < 32 {
+        return Err(format!(
+            "must have at least 32 characters, not {length}; make one with `openssl rand -hex 32`"
+        ));
+    }
+    Ok(SecretString::from(token))
+}
+
+fn smtp_url(text: String) -> Result<SecretString, String> {
+    let usable =
+        Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
+    if usable {
+        Ok(SecretString::from(text))
+    } else {
+        Err("must be a URL, as `smtp://user:password@host:587` or `smtps://host`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn lines(arguments: &[&str]) -> Vec<String> {
+        let cli = Cli::parse_from(std::iter::once(&"hub").chain(arguments));
+        cli.serve.check().err().map(|errors| errors.lines().to_vec()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_defaults_need_nothing() {
+        assert_eq!(lines(&["--data-dir", "/tmp/x"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_mistake_has_a_line_that_names_its_variable() {
+        let lines = lines(&[
+            "--database-url",
+            "mysql://x:hunter2@y",
+            "--listen",
+            "8080",
+            "--public-url",
+            "hub.example.com",
+            "--admin-token",
+            "short",
+            "--outbound-allow",
+            "10.0.0.0/99",
+            "--smtp-url",
+            "mail.example.com:secret",
+            "--mail-from",
+            "nobody",
+            "--log-format",
+            "xml",
+            "--master-key",
+            "abc",
+        ]);
+        let variables: Vec<&str> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(
+            variables,
+            [
+                "DATABASE_URL",
+                "TRASTIENDA_MASTER_KEY",
+                "TRASTIENDA_LOG_FORMAT",
+                "TRASTIENDA_LISTEN",
+                "TRASTIENDA_PUBLIC_URL",
+                "TRASTIENDA_ADMIN_TOKEN",
+                "TRASTIENDA_OUTBOUND_ALLOW",
+                "TRASTIENDA_SMTP_URL",
+                "TRASTIENDA_MAIL_FROM",
+            ]
+        );
+        assert!(!lines.join(" ").contains("hunter2") && !lines.join(" ").contains("secret"));
+    }
+
+    #[test]
+    fn an_external_database_needs_a_master_key() {
+        assert!(lines(&["--database-url", "postgres://u:p@h/d"])[0].starts_with("TRASTIENDA_MASTER_KEY"));
+    }
+}

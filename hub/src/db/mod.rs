@@ -1,0 +1,77 @@
+//! The database: connecting, migrating, and the PostgreSQL that the hub runs when nobody else does.
+
+pub mod embedded;
+pub mod partitions;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::config::{Database, StoreConfig};
+use crate::seal::Sealer;
+use embedded::Embedded;
+
+/// The migrations, compiled in.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// Connections that one hub keeps at most.
+const CONNECTIONS_MAX: u32 = 20;
+
+/// An open database and what opened it.
+#[derive(Debug)]
+pub struct Store {
+    /// The connections.
+    pub pool: PgPool,
+    /// Opens the secrets in it.
+    pub sealer: Sealer,
+    /// The hub's own PostgreSQL, when it runs one.
+    pub embedded: Option<Embedded>,
+}
+
+impl Store {
+    /// Connects (starting the embedded PostgreSQL if that is what the configuration says), without migrating.
+    pub async fn open(config: &StoreConfig) -> anyhow::Result<Self> {
+        let (options, embedded, master_key) = match &config.database {
+            Database::External(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret()).context("DATABASE_URL")?;
+                let key = config.master_key.clone().context("TRASTIENDA_MASTER_KEY is required")?;
+                (options, None, key)
+            }
+            Database::Embedded(_) => {
+                let embedded = Embedded::start(&config.data_dir).await.context("embedded PostgreSQL")?;
+                let key = match &config.master_key {
+                    Some(key) => key.clone(),
+                    None => embedded::master_key(&config.data_dir).await.context("master key")?,
+                };
+                (embedded.options(), Some(embedded), key)
+            }
+        };
+        let sealer = Sealer::new(&master_key).context("TRASTIENDA_MASTER_KEY")?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.application_name("trastienda-hub"))
+            .await
+            .context("cannot connect to the database")?;
+        Ok(Self { pool, sealer, embedded })
+    }
+
+    /// Closes the connections and stops the embedded PostgreSQL if this program started it.
+    pub async fn close(self) {
+        self.pool.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// Brings the schema up to date and makes the partitions that are needed now.
+pub async fn migrate(pool: &PgPool, now: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
+    MIGRATOR.run(pool).await.context("migrations")?;
+    partitions::ensure(pool, now).await.context("partitions")
+}

@@ -1,0 +1,42 @@
+//! Events: what happened in a shop (or in the hub), stored once and handed to whoever subscribed.
+//!
+//! Invariants:
+//! - An event and everything that follows from it at once (deliveries) commit in one transaction.
+//! - The same id, or the same `Idempotency-Key`, in a project is the same event.
+//! - One `order.paid` per order is handed on, whoever sends it; others are stored as its duplicates.
+//! - What an agent acknowledged is never lost: a batch's event that the rules refuse is stored as `rejected`.
+//!
+//! This slice does not know who subscribes: [`crate::app`] lists the [`Subscriber`]s.
+
+pub mod ingest;
+pub mod model;
+pub mod routes;
+pub(crate) mod store;
+
+use futures_util::future::BoxFuture;
+use sqlx::PgConnection;
+
+pub use ingest::{Emit, emit, wake};
+pub use model::{DeliveryState, Event};
+
+use crate::app::App;
+use crate::http;
+
+/// Acts on events within the transaction that stores them.
+pub trait Subscriber: Send + Sync {
+    /// Writes what follows from an event.
+    fn on_event<'a>(
+        &'a self,
+        app: &'a App,
+        conn: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, http::Result<()>>;
+    /// How what followed from an event stands now.
+    fn deliveries<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        event: &'a Event,
+    ) -> BoxFuture<'a, http::Result<Vec<DeliveryState>>>;
+    /// The queue to wake once the transaction has committed.
+    fn queue(&self) -> &'static str;
+}

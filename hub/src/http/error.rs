@@ -1,0 +1,150 @@
+//! What a handler returns when it refuses: one enum, one envelope (RFC 9457).
+//!
+//! An internal error is logged once, here, with its chain; the caller sees only the request id.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use trastienda_protocol::problem::{CONTENT_TYPE, FieldError, Problem};
+
+/// A handler's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub enum Error {
+    /// 401: no key, or one that is not (or no longer) valid.
+    Unauthorized(&'static str),
+    /// 403: known, and not allowed.
+    Forbidden {
+        /// The stable code.
+        code: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// 404: nothing of this project has this name or id.
+    NotFound(&'static str),
+    /// 409: it clashes with what is there or under way.
+    Conflict {
+        /// The stable code.
+        code: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// 422: the body's fields are refused.
+    Invalid(Vec<FieldError>),
+    /// 429: too many; come back after so many seconds.
+    TooMany {
+        /// The stable code: `rate_limited` or `quota_exceeded`.
+        code: &'static str,
+        /// Why.
+        detail: String,
+        /// Seconds.
+        retry_after: u64,
+    },
+    /// Any other refusal, as a whole document.
+    Problem(Box<Problem>),
+    /// 503: something that the hub needs does not answer.
+    Unavailable(&'static str),
+    /// 500: our fault.
+    Internal(anyhow::Error),
+}
+
+impl Error {
+    /// One refused field.
+    pub fn field(pointer: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(pointer, message)])
+    }
+
+    /// The document that answers it.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Unauthorized(detail) => Problem::new(401, "unauthorized", "Unauthorized", *detail),
+            Self::Forbidden { code, detail } => Problem::new(403, code, "Forbidden", detail),
+            Self::NotFound(what) => {
+                Problem::new(404, "not_found", "Not found", format!("there is no such {what}"))
+            }
+            Self::Conflict { code, detail } => Problem::new(409, code, "Conflict", detail),
+            Self::Invalid(errors) => Problem::validation(errors.clone()),
+            Self::TooMany { code, detail, .. } => Problem::new(429, code, "Too many requests", detail),
+            Self::Problem(problem) => (**problem).clone(),
+            Self::Unavailable(what) => Problem::new(
+                503,
+                "unavailable",
+                "Unavailable",
+                format!("{what} does not answer; try again shortly"),
+            ),
+            Self::Internal(_) => Problem::new(
+                500,
+                "internal",
+                "Internal error",
+                "something went wrong here; quote the request id when you ask about it",
+            ),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Internal(error)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+                tracing::error!(%error, "the database does not answer");
+                Self::Unavailable("the database")
+            }
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<crate::seal::SealError> for Error {
+    fn from(error: crate::seal::SealError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<Vec<FieldError>> for Error {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = format!("{error:#}"), "a request failed");
+        }
+        let problem = self.problem();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        if let Self::TooMany { retry_after, .. } = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+        }
+        // The request id's layer knows the id and writes the body.
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+/// A named constraint of the schema decides; the code says what it means to the caller.
+pub fn on_constraint<T>(
+    result: sqlx::Result<T>,
+    constraint: &str,
+    meaning: impl FnOnce() -> Error,
+) -> Result<T> {
+    match result {
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some(constraint) => Err(meaning()),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,75 @@
+//! The listening connection: it hears of changed keys and of work, and it is the hub's membership.
+//!
+//! While it is down the hub claims nothing and trusts no remembered key. When it is back, everything that may
+//! have been missed is made up for: keys are forgotten, queues are woken, void leases are taken back.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use super::wake;
+use crate::app::App;
+use crate::projects::changes;
+
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Listens until the program is to stop.
+pub async fn run(app: App) {
+    while !app.shutdown.token.is_cancelled() {
+        let session = session(&app);
+        tokio::select! {
+            result = session => if let Err(error) = result {
+                tracing::error!(%error, "the listening connection is down: claiming nothing, trusting no remembered key");
+            },
+            () = app.shutdown.token.cancelled() => return,
+        }
+        app.member.leave();
+        app.verifier.set_listening(false);
+        tokio::select! {
+            () = tokio::time::sleep(RECONNECT) => {}
+            () = app.shutdown.token.cancelled() => {}
+        }
+    }
+}
+
+async fn session(app: &App) -> sqlx::Result<()> {
+    // A pool of its own: the lock must go with the connection, not back into the hub's pool.
+    let options = app.db.connect_options().as_ref().clone().application_name("trastienda-hub listener");
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options);
+    let result = listen(app, &own).await;
+    own.close().await;
+    result
+}
+
+async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(own).await?;
+    listener.eager_reconnect(false);
+    listener.ignore_pool_close_event(true);
+    // Listen first, then look: what changes in between is heard.
+    listener.listen_all([changes::CHANNEL, wake::CHANNEL]).await?;
+    let epoch = changes::epoch(&app.db).await?;
+    let number = {
+        let conn = sqlx::Acquire::acquire(&mut listener).await?;
+        app.member.join(conn, epoch, app.clock.now()).await?
+    };
+    app.verifier.forget();
+    app.verifier.set_listening(true);
+    app.wakes.wake_all();
+    tracing::debug!(hub.number = number, "listening");
+    while let Some(notification) = listener.try_recv().await? {
+        match notification.channel() {
+            changes::CHANNEL => {
+                let epoch = notification.payload().parse().unwrap_or(i64::MAX);
+                app.verifier.forget();
+                changes::acknowledge(&app.db, number, epoch).await?;
+            }
+            _ => app.wakes.heard(notification.payload()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The running hubs. Each holds a session advisory lock on its number, on the connection that it listens on; the
+//! connection gone, the lock is gone and its leases are void.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use crate::app::App;
+
+/// First key of the advisory locks on hub numbers.
+const LOCK_CLASS: i32 = 0x7472_6875;
+
+/// This hub's number, while it holds the lock on it.
+#[derive(Debug, Default)]
+pub struct Member(AtomicI32);
+
+impl Member {
+    /// The number; `None` while the hub is not (or no longer) a member.
+    pub fn number(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::SeqCst)).filter(|number| *number != 0)
+    }
+
+    /// Joins on a connection that stays open for as long as the membership.
+    pub(crate) async fn join(
+        &self,
+        conn: &mut PgConnection,
+        epoch: i64,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<i32> {
+        let number = sqlx::query_scalar!(
+            "insert into hubs (version, key_epoch, started_at) values ($1, $2, $3) returning number",
+            env!("CARGO_PKG_VERSION"),
+            epoch,
+            now,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        sqlx::query!("select pg_advisory_lock($1, $2)", LOCK_CLASS, number).execute(conn).await?;
+        self.0.store(number, Ordering::SeqCst);
+        Ok(number)
+    }
+
+    /// No longer a member: the connection is gone.
+    pub(crate) fn leave(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Forgets hubs that are gone.
+pub(crate) async fn delete_gone(db: &PgPool) -> sqlx::Result<u64> {
+    let result = sqlx::query!(
+        r#"
+        delete from hubs
+        where not exists (
+            select from pg_locks
+            where locktype = 'advisory'
+              and database = (select oid from pg_database where datname = current_database())
+              and classid = $1::integer::oid
+              and objid = hubs.number::oid
+              and objsubid = 2
+              and granted
+        )
+        -- A hub that is joining has its row before its lock.
+        and started_at < now() - interval '10 seconds'
+        "#,
+        LOCK_CLASS,
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Running hubs that have not yet seen the epoch.
+pub(crate) async fn count_behind(db: &PgPool, epoch: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!"
+        from hubs
+        join pg_locks on locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+            and classid = $1::integer::oid
+            and objid = hubs.number::oid
+            and objsubid = 2
+            and granted
+        where key_epoch < $2
+        "#,
+        LOCK_CLASS,
+        epoch,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The numbers of the running hubs.
+pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(
+        r#"
+        select objid::bigint::integer as "number!"
+        from pg_locks
+        where locktype = 'advisory'
+          and database = (select oid from pg_database where datname = current_database())
+          and classid = $1::integer::oid
+          and objsubid = 2
+          and granted
+        "#,
+        LOCK_CLASS,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
+const JOB_TABLES: [&str; 4] =
+    ["webhook_deliveries", "notifications", "payment_transactions", "payment_notices"];
+
+/// Takes back leases that are over or whose hub is gone.
+pub(crate) async fn release_void_leases(app: &App) -> sqlx::Result<()> {
+    let alive = list_alive(&app.db).await?;
+    let mut released = 0;
+    for table in JOB_TABLES {
+        let statement = format!(
+            "update {table} set lease_token = null, lease_hub = null, lease_until = null \
+             where lease_token is not null and (lease_until < $1 or lease_hub <> all($2))"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(app.clock.now()).bind(&alive);
+        released += query.execute(&app.db).await?.rows_affected();
+    }
+    if released > 0 {
+        metrics::counter!("trastienda_leases_released_total").increment(released);
+        tracing::warn!(
+            released,
+            "took back the leases of jobs whose hub died or hung; what was in flight may repeat"
+        );
+        app.wakes.wake_all();
+    }
+    Ok(())
+}
+
+/// At the end: gives back what could not be finished, so that others need not wait for the lease.
+pub(crate) async fn release_own(app: &App) {
+    let Some(number) = app.member.number() else { return };
+    for table in JOB_TABLES {
+        let statement = format!(
+            "update {table} set lease_token = null, lease_hub = null, lease_until = null where lease_hub = $1"
+        );
+        if let Err(error) = sqlx::query(AssertSqlSafe(statement)).bind(number).execute(&app.db).await {
+            tracing::warn!(%error, "leases were not released; they end by themselves");
+        }
+    }
+}

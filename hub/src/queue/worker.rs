@@ -1,0 +1,140 @@
+//! The loop of every queue: claim, run, finish in batches, stop gracefully.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{LEASE, Lease};
+use crate::app::App;
+
+/// How often the table is looked at when nothing wakes the loop.
+const POLL: Duration = Duration::from_secs(1);
+/// How long a failed database is left alone.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A kind of job.
+pub trait Queue: Send + Sync + 'static {
+    /// A claimed row.
+    type Job: Send + 'static;
+    /// What became of it.
+    type Done: Send + 'static;
+    /// The name in metrics, logs and wake-ups.
+    const NAME: &'static str;
+    /// Jobs that one hub runs at once.
+    const CONCURRENCY: usize;
+
+    /// Claims up to `limit` rows that are due, in one short transaction.
+    fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
+    /// Does the work, within [`LEASE`]. Never fails: what went wrong is part of what was done.
+    fn run(&self, job: Self::Job) -> impl Future<Output = Self::Done> + Send;
+    /// Writes what was done, in one transaction, for rows whose lease token still fits.
+    fn finish(&self, done: &[Self::Done]) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// Starts a queue's loop; it ends when the program is to stop and its jobs are finished.
+pub fn start<Q: Queue>(app: &App, queue: Q) {
+    let queue = Arc::new(queue);
+    let (done_sender, done_receiver) = mpsc::unbounded_channel();
+    app.shutdown.spawn(finish_loop(queue.clone(), done_receiver));
+    app.shutdown.spawn(claim_loop(app.clone(), queue, done_sender));
+}
+
+async fn claim_loop<Q: Queue>(app: App, queue: Arc<Q>, done: mpsc::UnboundedSender<Q::Done>) {
+    let slots = Arc::new(Semaphore::new(Q::CONCURRENCY));
+    let running = Arc::new(AtomicUsize::new(0));
+    let wake = app.wakes.of(Q::NAME);
+    loop {
+        // Taken before the table is looked at: a wake-up that comes during the look is not lost.
+        let woken = wake.notified();
+        let mut claimed = 0;
+        let free = slots.available_permits();
+        let claim = if free > 0 && !app.shutdown.token.is_cancelled() { lease(&app) } else { None };
+        if let Some(lease) = claim {
+            match queue.claim(lease, i64::try_from(free).unwrap_or(1)).await {
+                Ok(jobs) => {
+                    claimed = jobs.len();
+                    for job in jobs {
+                        run(&queue, job, &slots, &running, &done).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(queue = Q::NAME, error = format!("{error:#}"), "cannot claim jobs");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        if app.shutdown.token.is_cancelled() {
+            break;
+        }
+        // A full claim means that more may be due; but only when a slot is free to run it.
+        if claimed > 0 && claimed == free {
+            tokio::select! {
+                permit = slots.acquire() => drop(permit),
+                () = app.shutdown.token.cancelled() => {}
+            }
+            continue;
+        }
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(POLL) => {}
+            () = app.shutdown.token.cancelled() => {}
+        }
+    }
+    // Wait for the jobs in flight; dropping `done` then ends the finish loop.
+    let _ = slots.acquire_many(u32::try_from(Q::CONCURRENCY).unwrap_or(u32::MAX)).await;
+}
+
+fn lease(app: &App) -> Option<Lease> {
+    let now = app.clock.now();
+    Some(Lease { token: app.ids.uuid(now), hub: app.member.number()?, now, until: now + LEASE })
+}
+
+async fn run<Q: Queue>(
+    queue: &Arc<Q>,
+    job: Q::Job,
+    slots: &Arc<Semaphore>,
+    running: &Arc<AtomicUsize>,
+    done: &mpsc::UnboundedSender<Q::Done>,
+) {
+    let Ok(permit) = slots.clone().acquire_owned().await else { return };
+    let (queue, done, running) = (queue.clone(), done.clone(), running.clone());
+    gauge::<Q>(running.fetch_add(1, Ordering::Relaxed) + 1);
+    tokio::spawn(async move {
+        let outcome = queue.run(job).await;
+        gauge::<Q>(running.fetch_sub(1, Ordering::Relaxed) - 1);
+        // The receiver lives as long as any sender does.
+        let _ = done.send(outcome);
+        drop(permit);
+    });
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer jobs than 2^52")]
+fn gauge<Q: Queue>(running: usize) {
+    metrics::gauge!("trastienda_jobs_in_flight", "queue" => Q::NAME).set(running as f64);
+}
+
+async fn finish_loop<Q: Queue>(queue: Arc<Q>, mut done: mpsc::UnboundedReceiver<Q::Done>) {
+    let mut batch = Vec::new();
+    while done.recv_many(&mut batch, 500).await > 0 {
+        metrics::counter!("trastienda_jobs_total", "queue" => Q::NAME).increment(batch.len() as u64);
+        // What was done is remembered until it is written. When the database is away for longer than the leases,
+        // the rows are claimed again and these completions change nothing.
+        let mut tries = 0u32;
+        while let Err(error) = queue.finish(&batch).await {
+            tries += 1;
+            tracing::error!(
+                queue = Q::NAME,
+                tries,
+                error = format!("{error:#}"),
+                "cannot write what was done"
+            );
+            if i64::from(tries) * 500 > LEASE.num_milliseconds() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        batch.clear();
+    }
+}

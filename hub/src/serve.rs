@@ -1,0 +1,117 @@
+//! `trastienda-hub serve`: migrations, queues, listeners, and a graceful end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use trastienda_protocol::clock::{Clock as _, SystemClock};
+use trastienda_protocol::ids::RandomIds;
+
+use crate::app::{App, Parts};
+use crate::config::{Config, StoreConfig};
+use crate::db::{self, Store, partitions};
+use crate::queue::{listen, worker};
+use crate::shutdown::Shutdown;
+use crate::{notifications, payments, queue, router, telemetry, webhooks};
+
+/// Runs the hub until it is told to stop.
+pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
+    install_tls();
+    // Bound first: a taken port is found before a database is started.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?)
+        }
+        None => None,
+    };
+    let shutdown = Shutdown::default();
+    shutdown.on_signals()?;
+    let store = Store::open(store_config).await?;
+    let clock = Arc::new(SystemClock);
+    db::migrate(&store.pool, clock.now()).await?;
+    let parts = Parts {
+        db: store.pool.clone(),
+        config,
+        sealer: store.sealer.clone(),
+        clock,
+        ids: Arc::new(RandomIds),
+        shutdown: shutdown.clone(),
+        metrics: telemetry::start_metrics()?,
+    };
+    let (app, wakes) = App::build(parts).await?;
+    start_tasks(&app, wakes);
+    let address = listener.local_addr()?;
+    if let Some(listener) = metrics_listener {
+        let metrics = Router::new().route("/metrics", get(render_metrics)).with_state(app.clone());
+        let token = shutdown.token.clone();
+        shutdown.spawn(async move {
+            let served = axum::serve(listener, metrics).with_graceful_shutdown(token.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the metrics listener failed");
+            }
+        });
+    }
+    let (router, _) = router::build(&app);
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown.token.clone().cancelled_owned())
+        .await?;
+    if !shutdown.finish().await {
+        tracing::warn!("some work did not finish in time: its leases are released");
+    }
+    queue::members::release_own(&app).await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts everything that runs beside the requests.
+pub fn start_tasks(app: &App, wakes: tokio::sync::mpsc::UnboundedReceiver<&'static str>) {
+    // Until the end of the process: the sender lives in the app itself.
+    tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), wakes));
+    app.shutdown.spawn(listen::run(app.clone()));
+    app.shutdown.spawn(housekeeping(app.clone()));
+    worker::start(app, webhooks::deliver::Deliveries::new(app));
+    notifications::start(app);
+    payments::start(app);
+}
+
+/// Takes void leases back every second, and makes partitions and forgets gone hubs every hour.
+async fn housekeeping(app: App) {
+    let mut seconds = 0u64;
+    while !app.shutdown.token.is_cancelled() {
+        if let Err(error) = queue::members::release_void_leases(&app).await {
+            tracing::error!(%error, "void leases were not taken back");
+        }
+        if seconds.is_multiple_of(3_600) {
+            if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {
+                tracing::error!(%error, "partitions were not made");
+            }
+            if let Err(error) = queue::members::delete_gone(&app.db).await {
+                tracing::error!(%error, "gone hubs were not forgotten");
+            }
+        }
+        seconds += 1;
+        tokio::select! {
+            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            () = app.shutdown.token.cancelled() => {}
+        }
+    }
+}
+
+async fn render_metrics(State(app): State<App>) -> ([(header::HeaderName, &'static str); 1], String) {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render())
+}
+
+/// The TLS that every client uses. Installed once; later calls change nothing.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,318 @@
+//! `/v1/webhook-endpoints`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use chrono::TimeDelta;
+use serde::Serialize;
+use serde_json::Value;
+use trastienda_protocol::check::{self, Errors, Fields};
+use trastienda_protocol::fingerprint::fingerprint;
+use trastienda_protocol::ids::{DeliveryId, EndpointId, EventId, Id as _};
+use trastienda_protocol::webhook::Secret;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::deliver::Deliveries;
+use super::model::{Endpoint, EndpointBody, EndpointCreated, MAX_IN_FLIGHT};
+use super::{schedule, store};
+use crate::app::App;
+use crate::events::Event;
+use crate::events::model::Source;
+use crate::http::auth::Caller;
+use crate::http::idempotency::{self, IdempotencyKey, mark_replayed};
+use crate::http::pagination::{Cursor, ListQuery, Page};
+use crate::http::{Error, JsonBody, Result};
+use crate::queue::worker::Queue as _;
+
+/// How long both secrets sign when a rotation does not say: a day.
+const OVERLAP_SECONDS: i64 = 86_400;
+const TEST_EVENT: &str = "webhook.test";
+
+/// The routes of endpoints.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(rotate_secret))
+        .routes(routes!(test))
+        .routes(routes!(enable))
+}
+
+/// A new secret, shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SecretRotated {
+    secret: String,
+}
+
+/// A test delivery that is on its way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestSent {
+    event: EventId,
+    delivery: DeliveryId,
+}
+
+/// Makes an endpoint. Its secret is shown this once.
+#[utoipa::path(post, path = "/v1/webhook-endpoints", tag = "webhooks", responses((status = 201, body = EndpointCreated)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(body): JsonBody,
+) -> Result<Response> {
+    let new = EndpointBody::parse(&body, true)?;
+    check_allowed(&app, &caller, &new).await?;
+    let now = app.clock.now();
+    let id: EndpointId = app.new_id();
+    let secret = Secret::generate().map_err(anyhow::Error::from)?;
+    let mut tx = app.db.begin().await?;
+    if let Some(key) = &key {
+        let digest = fingerprint(&app.fingerprint_key, &body);
+        let claim = idempotency::Claim {
+            project: caller.project.id,
+            key,
+            fingerprint: &digest,
+            kind: "endpoint",
+            resource: id.uuid(),
+            lease_until: None,
+        };
+        if let Some(existing) = idempotency::claim(&mut tx, claim, now).await? {
+            let row =
+                store::find_endpoint(&mut tx, caller.project.id, EndpointId::from_uuid(existing)).await?;
+            let endpoint = show(&app, row.ok_or(Error::NotFound("endpoint"))?)?;
+            let mut response =
+                (StatusCode::CREATED, Json(EndpointCreated { endpoint, secret: None })).into_response();
+            mark_replayed(&mut response, true);
+            return Ok(response);
+        }
+    }
+    if store::count_endpoints(&mut tx, caller.project.id).await? >= i64::from(caller.limits.endpoints) {
+        let detail = format!("the project may have {} webhook endpoints", caller.limits.endpoints);
+        return Err(Error::Forbidden { code: "endpoint_limit", detail });
+    }
+    let blank = store::EndpointRow {
+        id: id.uuid(),
+        url: String::new(),
+        events: Vec::new(),
+        description: String::new(),
+        headers_sealed: None,
+        max_in_flight: MAX_IN_FLIGHT,
+        rate_per_second: None,
+        ordered: false,
+        retry_schedule: None,
+        disabled_reason: None,
+        created_at: now,
+    };
+    let row = apply(&app, blank, new)?;
+    let sealed = app.sealer.seal(store::SECRET_PURPOSE, secret.expose().as_bytes())?;
+    store::insert_endpoint(&mut tx, caller.project.id, &row, &sealed).await?;
+    tx.commit().await?;
+    let created = EndpointCreated { endpoint: show(&app, row)?, secret: Some(secret.expose()) };
+    Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+/// Lists endpoints, newest first.
+#[utoipa::path(get, path = "/v1/webhook-endpoints", tag = "webhooks", responses((status = 200, body = Page<Endpoint>)))]
+async fn list(State(app): State<App>, caller: Caller, mut query: ListQuery) -> Result<Json<Page<Endpoint>>> {
+    let [] = query.filters([])?;
+    let mut conn = app.db.acquire().await?;
+    let rows = store::list_endpoints(&mut conn, caller.project.id, &query).await?;
+    let endpoints = rows.into_iter().map(|row| show(&app, row)).collect::<Result<Vec<_>>>()?;
+    let place = |endpoint: &Endpoint| Cursor { created_at: endpoint.created_at, id: endpoint.id.uuid() };
+    Ok(Json(Page::of(endpoints, &query, place, |endpoint| endpoint)))
+}
+
+/// Shows an endpoint.
+#[utoipa::path(get, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", responses((status = 200, body = Endpoint)))]
+async fn get(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Endpoint>> {
+    let mut conn = app.db.acquire().await?;
+    let row = store::find_endpoint(&mut conn, caller.project.id, parse_id(&id)?).await?;
+    Ok(Json(show(&app, row.ok_or(Error::NotFound("endpoint"))?)?))
+}
+
+/// Changes an endpoint.
+#[utoipa::path(patch, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", responses((status = 200, body = Endpoint)))]
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Endpoint>> {
+    let id = parse_id(&id)?;
+    let changes = EndpointBody::parse(&body, false)?;
+    check_allowed(&app, &caller, &changes).await?;
+    let mut tx = app.db.begin().await?;
+    let row =
+        store::find_endpoint(&mut tx, caller.project.id, id).await?.ok_or(Error::NotFound("endpoint"))?;
+    if changes.ordered.is_some_and(|ordered| ordered != row.ordered) {
+        return Err(Error::field(
+            "/ordered",
+            "cannot change: deliveries already have their order; make another endpoint",
+        ));
+    }
+    let row = apply(&app, row, changes)?;
+    store::update_endpoint(&mut tx, caller.project.id, &row, app.clock.now()).await?;
+    tx.commit().await?;
+    app.wakes.wake(Deliveries::NAME);
+    Ok(Json(show(&app, row)?))
+}
+
+/// Deletes an endpoint; what was not delivered to it fails.
+#[utoipa::path(delete, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", responses((status = 204)))]
+async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
+    let id = parse_id(&id)?;
+    let mut tx = app.db.begin().await?;
+    let deleted = store::delete_endpoint(&mut tx, caller.project.id, id, app.clock.now()).await?;
+    if !deleted {
+        return Err(Error::NotFound("endpoint"));
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes a new secret. Both sign until `overlap_seconds` (a day by default) are over.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{id}/rotate-secret", tag = "webhooks", responses((status = 200, body = SecretRotated)))]
+async fn rotate_secret(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<SecretRotated>> {
+    let id = parse_id(&id)?;
+    let overlap = parse_overlap(&body)?;
+    let secret = Secret::generate().map_err(anyhow::Error::from)?;
+    let sealed = app.sealer.seal(store::SECRET_PURPOSE, secret.expose().as_bytes())?;
+    let until = app.clock.now() + overlap;
+    let mut conn = app.db.acquire().await?;
+    if !store::rotate_secret(&mut conn, caller.project.id, id, &sealed, until).await? {
+        return Err(Error::NotFound("endpoint"));
+    }
+    Ok(Json(SecretRotated { secret: secret.expose() }))
+}
+
+fn parse_overlap(body: &Value) -> Result<TimeDelta> {
+    let mut errors = Errors::default();
+    let overlap = Fields::of(body, &mut errors).map(|mut fields| {
+        let seconds = fields
+            .optional("overlap_seconds", check::integer(0, 30 * OVERLAP_SECONDS))
+            .unwrap_or(OVERLAP_SECONDS);
+        fields.finish();
+        TimeDelta::seconds(seconds)
+    });
+    Ok(errors.finish(overlap)?)
+}
+
+/// Sends a `webhook.test` event to this endpoint alone.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{id}/test", tag = "webhooks", responses((status = 202, body = TestSent)))]
+async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<TestSent>)> {
+    let id = parse_id(&id)?;
+    let mut tx = app.db.begin().await?;
+    let row =
+        store::find_endpoint(&mut tx, caller.project.id, id).await?.ok_or(Error::NotFound("endpoint"))?;
+    let mut data = serde_json::Map::new();
+    data.insert(
+        "message".to_owned(),
+        "Esta es una entrega de prueba de Trastienda. / This is a test delivery.".into(),
+    );
+    let event = Event {
+        id: app.new_id(),
+        project_id: caller.project.id,
+        event_type: TEST_EVENT.to_owned(),
+        source: Source::Hub,
+        status: "accepted",
+        order_id: None,
+        data,
+        occurred_at: None,
+        created_at: app.clock.now(),
+        duplicate_of: None,
+        problem: None,
+    };
+    let delivery: DeliveryId = app.new_id();
+    let target = store::Target { id: row.id, events: row.events, ordered: row.ordered };
+    crate::events::ingest::store_unannounced(&app, &mut tx, &event).await?;
+    store::insert_delivery(&mut tx, delivery, &target, &event).await?;
+    tx.commit().await?;
+    app.wakes.wake(Deliveries::NAME);
+    Ok((StatusCode::ACCEPTED, Json(TestSent { event: event.id, delivery })))
+}
+
+/// Lets a disabled endpoint receive again; what waited for it is delivered.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{id}/enable", tag = "webhooks", responses((status = 200, body = Endpoint)))]
+async fn enable(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Endpoint>> {
+    let id = parse_id(&id)?;
+    let mut conn = app.db.acquire().await?;
+    if !store::enable_endpoint(&mut conn, caller.project.id, id, app.clock.now()).await? {
+        return Err(Error::NotFound("endpoint"));
+    }
+    app.wakes.wake(Deliveries::NAME);
+    let row =
+        store::find_endpoint(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("endpoint"))?;
+    Ok(Json(show(&app, row)?))
+}
+
+/// What only the hub knows: whether the address may be called, and what the plan offers.
+async fn check_allowed(app: &App, caller: &Caller, body: &EndpointBody) -> Result<()> {
+    if let Some(url) = &body.url {
+        app.outbound.check_url(url).await.map_err(|refused| Error::field("/url", refused.to_string()))?;
+    }
+    if body.ordered == Some(true) && !caller.feature("ordered_webhooks") {
+        return Err(Error::field("/ordered", "is not part of the project's plan (flag `ordered_webhooks`)"));
+    }
+    Ok(())
+}
+
+fn apply(app: &App, mut row: store::EndpointRow, body: EndpointBody) -> Result<store::EndpointRow> {
+    if let Some(url) = body.url {
+        row.url = url.into();
+    }
+    if let Some(headers) = body.headers {
+        let json = serde_json::to_vec(&headers).map_err(anyhow::Error::from)?;
+        row.headers_sealed =
+            if headers.is_empty() { None } else { Some(app.sealer.seal(store::HEADERS_PURPOSE, &json)?) };
+    }
+    row.events = body.events.unwrap_or(row.events);
+    row.description = body.description.unwrap_or(row.description);
+    row.max_in_flight = body.max_in_flight.unwrap_or(row.max_in_flight);
+    row.rate_per_second = body.rate_per_second.unwrap_or(row.rate_per_second);
+    row.ordered = body.ordered.unwrap_or(row.ordered);
+    row.retry_schedule = body.retry_schedule.unwrap_or(row.retry_schedule);
+    Ok(row)
+}
+
+fn show(app: &App, row: store::EndpointRow) -> Result<Endpoint> {
+    let header_names = match &row.headers_sealed {
+        Some(sealed) => {
+            let json = app.sealer.open(store::HEADERS_PURPOSE, sealed)?;
+            let headers: BTreeMap<String, String> =
+                serde_json::from_slice(&json).map_err(anyhow::Error::from)?;
+            headers.into_keys().collect()
+        }
+        None => Vec::new(),
+    };
+    Ok(Endpoint {
+        id: EndpointId::from_uuid(row.id),
+        url: row.url,
+        events: row.events,
+        description: row.description,
+        header_names,
+        max_in_flight: row.max_in_flight,
+        rate_per_second: row.rate_per_second,
+        ordered: row.ordered,
+        retry_schedule: row.retry_schedule.unwrap_or_else(|| schedule::DEFAULT.to_vec()),
+        enabled: row.disabled_reason.is_none(),
+        disabled_reason: row.disabled_reason,
+        created_at: row.created_at,
+    })
+}
+
+fn parse_id(text: &str) -> Result<EndpointId> {
+    EndpointId::parse(text).map_err(|_| Error::NotFound("endpoint"))
+}

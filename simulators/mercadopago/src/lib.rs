@@ -20,6 +20,7 @@ mod faults;
 mod ids;
 mod merchant_orders;
 mod money;
+mod pages;
 mod payments;
 mod preferences;
 mod router;

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::faults::FaultKind;
-use crate::{card_tokens, control, merchant_orders, payments, preferences, sellers};
+use crate::{card_tokens, control, merchant_orders, pages, payments, preferences, sellers};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let api = Router::new()
@@ -35,6 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api)
         .merge(control::routes())
+        .merge(pages::routes())
         .fallback(|| async { ApiError::not_found("resource not found") })
         .with_state(app)
 }

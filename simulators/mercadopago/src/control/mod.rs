@@ -20,6 +20,8 @@ use axum::routing::{get, patch, post};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+pub(crate) use self::payments::{Wanted, perform};
+pub(crate) use self::preferences::{Attempt, pay};
 use crate::app::App;
 
 pub(crate) fn routes() -> Router<Arc<App>> {

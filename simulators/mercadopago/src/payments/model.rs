@@ -35,6 +35,15 @@ impl Status {
             Self::ChargedBack => "charged_back",
         }
     }
+
+    /// Which of the three return addresses a buyer goes back to.
+    pub(crate) fn back_url(self) -> &'static str {
+        match self {
+            Self::Approved | Self::Authorized => "success",
+            Self::Pending | Self::InProcess => "pending",
+            _ => "failure",
+        }
+    }
 }
 
 /// One payment, of one seller, with one means of payment.

@@ -64,6 +64,20 @@ impl Preference {
         self.text("notification_url")
     }
 
+    /// Where a buyer goes back to, by how it went: `success`, `pending` or `failure`.
+    pub(crate) fn back_url(&self, outcome: &str) -> Option<&str> {
+        self.body.get("back_urls")?.get(outcome)?.as_str().filter(|url| !url.is_empty())
+    }
+
+    /// Whether the buyer is sent back without being asked.
+    pub(crate) fn returns_by_itself(&self, outcome: &str) -> bool {
+        match self.text("auto_return") {
+            Some("all") => true,
+            Some("approved") => outcome == "success",
+            _ => false,
+        }
+    }
+
     /// Whether its life has not begun or is over.
     pub(crate) fn is_closed(&self, now: DateTime<Utc>) -> bool {
         let bound = |name| self.text(name).and_then(read);

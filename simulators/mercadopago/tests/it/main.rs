@@ -1,6 +1,7 @@
 //! The simulator over real HTTP, as a backend, a buyer and an operator meet it.
 
 mod cards;
+mod checkout;
 mod faults;
 mod notices;
 mod payments;

@@ -27,7 +27,7 @@ pub(crate) enum FaultKind {
         status: u16,
     },
     /// A search does not see what is younger than this.
-    SearchLag { ms: u64 },
+    SearchLag { ms: u32 },
     /// The notices of a change are never sent.
     DropNotice,
     /// Every notice of a change is sent twice at the same time.

@@ -4,11 +4,11 @@
 //! answer, quirks included, and adds a control interface under `/control` for what only a buyer, a bank or
 //! bad luck would bring about.
 //!
-//! Invariants: all state sits in one value behind one lock ([`app`]); amounts are integers ([`money`]); the
-//! time comes from a [`Clock`] and every id from the seed ([`ids`]). No money moves, nothing is kept on disk,
+//! Invariants: all state sits in one value behind one lock (`app`); amounts are integers (`money`); the
+//! time comes from a [`Clock`] and every id from the seed (`ids`). No money moves, nothing is kept on disk,
 //! and no call leaves the machine but notices to the addresses it was given.
 //!
-//! Read next: [`router`] for the addresses, [`payments`] for the moves, [`webhooks`] for the notices.
+//! Read next: `router` for the addresses, `payments` for the moves, `webhooks` for the notices.
 
 mod app;
 mod card_tokens;

@@ -49,14 +49,16 @@ pub(super) async fn handle(
 /// Makes it happen, or says why it cannot.
 pub(crate) fn perform(app: &App, id: i64, action: &str, wanted: Wanted) -> Result<(), Refusal> {
     app.change(|state, now| {
-        let refund_id = state.ids.refund();
         let payment = state.payments.get(&id).ok_or(Refusal::NotFound("payment"))?;
         let detail = |default: &str| wanted.status_detail.clone().unwrap_or_else(|| default.to_owned());
         let step = match action {
             "approve" => Move::Approve,
             "reject" => Move::Reject(detail("cc_rejected_other_reason")),
             "expire" => Move::Expire,
-            "refund" => Move::Refund { id: refund_id, amount: amount(payment, wanted.amount.as_ref())? },
+            "refund" => {
+                let amount = amount(payment, wanted.amount.as_ref())?;
+                Move::Refund { id: state.ids.refund(), amount }
+            }
             "mediate" => Move::Mediate,
             "chargeback" => Move::ChargeBack(detail("in_process")),
             "notify" => {

@@ -29,9 +29,7 @@ pub(crate) async fn search(
     app.change(|state, now| {
         let wanted = Wanted::read(&query, now)?;
         let newest = match lag {
-            Some(FaultKind::SearchLag { ms }) => {
-                now - TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 2))
-            }
+            Some(FaultKind::SearchLag { ms }) => now - TimeDelta::milliseconds(ms.into()),
             _ => now,
         };
         let mut found: Vec<&Payment> = state

@@ -123,6 +123,7 @@ impl Dispatcher {
         let this = Arc::clone(self);
         let generation = self.generation.load(Ordering::SeqCst);
         let stop = self.stop.clone();
+        let wait = wait + self.schedule.first().copied().unwrap_or_default();
         self.tasks.spawn(async move {
             let work = async {
                 tokio::time::sleep(wait).await;

@@ -39,7 +39,7 @@ impl Clock {
             Base::System => Utc::now(),
             Base::Fixed(at) => at,
         };
-        // What the API writes is whole milliseconds; nothing finer is kept, so what is read back compares equal.
+        // The API writes whole milliseconds. Nothing finer is kept, so that what is read back compares equal.
         (base + TimeDelta::milliseconds(self.moved_ms.load(Ordering::SeqCst))).trunc_subsecs(3)
     }
 

@@ -61,9 +61,16 @@ pub(super) async fn pay(State(app): State<Arc<App>>, body: Bytes) -> Response {
         Err(Refusal::Conflict(_)) => {
             message(StatusCode::CONFLICT, "Este pago venció", "Volvé a la tienda y empezá de nuevo.")
         }
-        Err(Refusal::Invalid(_)) => {
-            message(StatusCode::BAD_REQUEST, "Medio no disponible", "Ese medio de pago no sirve para esto.")
-        }
+        Err(Refusal::Invalid(_)) => page(
+            StatusCode::BAD_REQUEST,
+            "Medio no disponible",
+            &format!(
+                "<section><h1>Ese medio no sirve para esto</h1>\
+                 <p>Para pagar después elegí efectivo, un boleto o Pix.</p>\
+                 <a class=\"button main\" href=\"/checkout/v1/redirect?pref_id={}\">Elegir otro medio</a></section>",
+                Esc(&id)
+            ),
+        ),
     }
 }
 
@@ -72,13 +79,13 @@ fn form(preference: &Preference) -> String {
     for item in preference.body.get("items").and_then(Value::as_array).into_iter().flatten() {
         let title = item["title"].as_str().unwrap_or_default();
         let price = Money::read(&item["unit_price"], preference.site.decimals);
-        let price = price.map(Money::text).unwrap_or_default();
+        let line = price.and_then(|price| price.times(item["quantity"].as_i64()?));
         let _ = write!(
             html,
             "<tr><td>{} × {}</td><td class=\"sum\">{}</td></tr>",
             Esc(&item["quantity"]),
             Esc(title),
-            Esc(price)
+            Esc(line.map(Money::text).unwrap_or_default())
         );
     }
     let _ = write!(

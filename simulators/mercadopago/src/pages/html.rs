@@ -75,7 +75,7 @@ body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sa
 header{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap;padding:.9rem 1.5rem;background:#fff;border-bottom:1px solid var(--line)}\
 header span{color:var(--soft);font-size:.85rem}\
 main{max-width:34rem;margin:2rem auto;padding:0 1rem}\
-main.wide,main:has(table.list){max-width:72rem}\
+main:has(table.list){max-width:72rem}\
 section{background:#fff;border:1px solid var(--line);border-radius:12px;padding:1.5rem}\
 h1{font-size:1.25rem;margin:0 0 1rem}\
 table{width:100%;border-collapse:collapse}\

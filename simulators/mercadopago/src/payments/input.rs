@@ -84,7 +84,7 @@ impl Input {
                 value
                     .as_str()
                     .and_then(read)
-                    .ok_or_else(|| refuse(23, "The following parameters must be valid date and format (yyyy-MM-dd'T'HH:mm:ssz): date_of_expiration"))?,
+                    .ok_or_else(|| refuse(23, "date_of_expiration must be a valid date and format"))?,
             ),
         };
         if expires_at.is_some_and(|at| at <= now || at > now + TimeDelta::days(30)) {

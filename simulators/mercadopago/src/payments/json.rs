@@ -181,6 +181,6 @@ impl Payment {
 
     /// What the provider keeps, a little under five percent.
     fn fee(&self) -> Money {
-        self.amount.with(self.amount.minor / 1_000 * 49)
+        self.amount.with(self.amount.minor * 49 / 1_000)
     }
 }

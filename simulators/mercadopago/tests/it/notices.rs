@@ -89,3 +89,20 @@ async fn the_panels_ping_is_signed_and_about_nothing() {
     assert_eq!(notice.body["live_mode"], false);
     assert_eq!(world.get(&format!("/v1/payments/{}", notice.query["data.id"])).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_receiver_that_takes_too_long_has_not_received() {
+    let config =
+        Config { notice_timeout: Duration::from_millis(50), retry_schedule: Vec::new(), ..Config::default() };
+    let world = World::with(config).await;
+    // Connections are taken by the system and never read.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/?source_news=webhooks", silent.local_addr().unwrap());
+    world.charge("APRO", json!({"notification_url": url})).await;
+    let attempt = eventually("the attempt", async || {
+        world.get("/control/notices").await.json()["notices"].get(0).cloned()
+    })
+    .await;
+    assert_eq!((&attempt["delivered"], &attempt["status"]), (&json!(false), &json!(null)));
+    assert!(attempt["error"].as_str().unwrap().contains("timed out"), "{attempt}");
+}

@@ -216,3 +216,33 @@ async fn one_seed_gives_the_same_ids_again() {
     assert_eq!(a["id"], b["id"]);
     assert_eq!(a["payer"]["id"], b["payer"]["id"]);
 }
+
+#[tokio::test]
+async fn a_ticket_paid_at_the_last_instant_is_still_approved() {
+    let world = World::new().await;
+    let body = json!({
+        "transaction_amount": 1000, "payment_method_id": "rapipago",
+        "payer": {"email": "ana@example.com", "identification": {"type": "DNI", "number": "12345678"}},
+    });
+    let made = world.pay("k", body).await.json();
+    assert_eq!(
+        (&made["payment_type_id"], &made["status_detail"]),
+        (&json!("ticket"), &json!("pending_waiting_payment"))
+    );
+    assert!(made["transaction_details"]["external_resource_url"].as_str().unwrap().ends_with("/ticket"));
+    let expired = world.control(&format!("/payments/{}/expire", made["id"]), json!({})).await;
+    assert_eq!(expired["status_detail"], "expired");
+    let paid = world.control(&format!("/payments/{}/approve", made["id"]), json!({})).await;
+    assert_eq!(paid["status"], "approved");
+}
+
+#[tokio::test]
+async fn a_currency_without_decimals_takes_none() {
+    let mut world = World::new().await;
+    let chile = world.control("/sellers", json!({"site": "MLC"})).await;
+    chile["access_token"].as_str().unwrap().clone_into(&mut world.seller.access_token);
+    let refused = world.charge("APRO", json!({"transaction_amount": 1500.5})).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (400, json!(4037)));
+    let paid = world.charge("APRO", json!({"transaction_amount": 1500})).await.json();
+    assert_eq!((&paid["currency_id"], &paid["transaction_amount"]), (&json!("CLP"), &json!(1500)));
+}

@@ -76,3 +76,10 @@ async fn a_refund_is_told_of() {
     world.control(&format!("/payments/{}/refund", payment["id"]), json!({"amount": 99.5})).await;
     receiver.wait_for(3).await;
 }
+
+#[tokio::test]
+async fn half_a_year_later_it_is_too_late() {
+    let (world, payment) = paid().await;
+    world.control("/clock", json!({"seconds": 181 * 24 * 3600})).await;
+    assert_eq!(refund(&world, &payment, "r", json!({})).await.code(), json!(2024));
+}

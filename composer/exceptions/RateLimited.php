@@ -1,0 +1,21 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Trastienda\Exception;
+
+/**
+ * The project is past its limit or its daily quota.
+ */
+final class RateLimited extends TrastiendaException
+{
+    private ?int $retryAfter = null;
+
+    /**
+     * Seconds to wait before trying again, when the hub said.
+     */
+    public function retryAfter(): ?int
+    {
+        return $this->retryAfter;
+    }
+}

@@ -9,8 +9,8 @@ namespace Trastienda\Exception;
  */
 final class InvalidRequest extends TrastiendaException
 {
-    /** @var list<array{pointer: string, message: string}> */
-    private array $errors = [];
+    /** @var list<array{pointer: string, message: string}>|null */
+    protected $errors;
 
     /**
      * Everything that validation found, all at once.
@@ -19,6 +19,6 @@ final class InvalidRequest extends TrastiendaException
      */
     public function errors(): array
     {
-        return $this->errors;
+        return $this->errors ?? [];
     }
 }

@@ -11,13 +11,15 @@ namespace Trastienda\Exception;
  */
 final class OutcomeUnknown extends TrastiendaException
 {
-    private ?string $id = null;
+    /** @var string|null */
+    protected $id;
 
     /**
-     * The id that the call carried, under which the hub knows it if it arrived.
+     * The id that the call carried, under which the hub knows it if it arrived; empty for a
+     * call that carries none.
      */
-    public function id(): ?string
+    public function id(): string
     {
-        return $this->id;
+        return $this->id ?? '';
     }
 }

@@ -9,7 +9,8 @@ namespace Trastienda\Exception;
  */
 final class RateLimited extends TrastiendaException
 {
-    private ?int $retryAfter = null;
+    /** @var int|null */
+    protected $retryAfter;
 
     /**
      * Seconds to wait before trying again, when the hub said.

@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Trastienda\Exception;
 
+use RuntimeException;
+
 /**
  * What every failure of Trastienda has in common.
  *
@@ -11,6 +13,27 @@ namespace Trastienda\Exception;
  * so that a shop catches one set whichever way its calls leave. `getCode()` is the HTTP
  * status, or 0 when there was no answer. Not for construction by hand: see `Wire\Failure`.
  */
-class TrastiendaException extends \Exception
+class TrastiendaException extends RuntimeException
 {
+    /** @var string|null */
+    protected $problemCode;
+
+    /** @var string|null */
+    protected $requestId;
+
+    /**
+     * The stable word for what went wrong, such as `quota_exceeded`; null without an answer.
+     */
+    public function problemCode(): ?string
+    {
+        return $this->problemCode;
+    }
+
+    /**
+     * Under what the hub's log has this call; null without an answer.
+     */
+    public function requestId(): ?string
+    {
+        return $this->requestId;
+    }
 }

@@ -37,14 +37,12 @@ final class Timeouts
     /**
      * How many seconds the hub may be asked to wait when PHP waits `$timeoutMs`.
      *
-     * The agent allows the hub five seconds more than that, so five seconds less lets
-     * its answer arrive first. Zero: there is no time to wait at all.
+     * The agent allows the hub five seconds more than that, so five seconds less (or half,
+     * of a short time) lets its answer arrive first. Zero: there is no time to wait.
      */
     public static function waitWithin(int $timeoutMs): int
     {
-        $seconds = intdiv($timeoutMs, 1000);
-
-        return min(25, max($seconds - 5, min($seconds - 1, 1), 0));
+        return min(25, intdiv($timeoutMs - min(5000, intdiv($timeoutMs, 2)), 1000));
     }
 
     /**

@@ -7,31 +7,31 @@ namespace Trastienda\Laravel\Transports;
 use Trastienda\Laravel\Contracts\AnswersFeatures;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Wire\Call;
+use Trastienda\Laravel\Wire\Failure;
 use Trastienda\Laravel\Wire\Reply;
 
 /**
  * The native extension, which speaks to the agent and throws the exceptions itself.
  *
  * Each call of the contract that has a function goes through it. What the function cannot
- * say (a header, another path) goes through `trastienda_request`.
+ * say (a header of its own, another path) goes through `trastienda_request`, which gives the
+ * answer as it came and leaves it to us to say what a refusal means.
  */
 final class ExtensionTransport implements AnswersFeatures, Transport
 {
     public function send(Call $call): Reply
     {
         $body = $call->body ?? [];
-        $plain = array_diff(array_map(strtolower(...), array_keys($call->headers)), ['idempotency-key']) === [];
 
         return match (true) {
-            $plain && $this->is($call, '/v1/events') && array_diff(array_keys($body), ['id', 'type', 'data']) === [] => new Reply(202, [
+            $this->makes($call, '/v1/events', []) && array_diff(array_keys($body), ['id', 'type', 'data']) === [] => new Reply(202, [
                 'id' => trastienda_event($body['type'], $body['data'], $this->options($call)),
                 'type' => $body['type'],
             ]),
-            $plain && $this->is($call, '/v1/notifications') => new Reply(202, trastienda_notify($body, $this->options($call))),
-            // A wait is the extension's own affair; no wait at all has to be said.
-            $this->is($call, '/v1/payments') && $call->header('Prefer') !== 'respond-async' => new Reply(201, trastienda_payment_create($body, $this->options($call))),
+            $this->makes($call, '/v1/notifications', ['prefer']) => new Reply(202, trastienda_notify($body, $this->options($call))),
+            $this->makes($call, '/v1/payments', ['prefer']) => new Reply(201, trastienda_payment_create($body, $this->options($call))),
             $call->method === 'GET' && preg_match('#^/v1/payments/(pay_[0-9a-f]{32})$#', $call->path, $found) === 1 => new Reply(200, trastienda_payment_get($found[1])),
-            default => new Reply(200, trastienda_request($call->method, $call->path, $call->body, $call->headers)),
+            default => $this->request($call),
         };
     }
 
@@ -55,9 +55,29 @@ final class ExtensionTransport implements AnswersFeatures, Transport
         return 'extension';
     }
 
-    private function is(Call $call, string $path): bool
+    private function request(Call $call): Reply
     {
-        return $call->path === $path && $call->method === 'POST' && $call->id() !== null;
+        $answer = trastienda_request($call->method, $call->path, $call->body, $call->headers);
+
+        $reply = new Reply(
+            (int) $answer['status'],
+            is_array($answer['body']) ? $answer['body'] : [],
+            array_map(fn (string|array $value): string => is_array($value) ? implode(', ', $value) : $value, $answer['headers']),
+        );
+
+        return $reply->isSuccess() ? $reply : throw Failure::fromReply($reply, $call);
+    }
+
+    /**
+     * Whether the call makes something, with no header that its function has no option for.
+     *
+     * @param  list<string>  $headers
+     */
+    private function makes(Call $call, string $path, array $headers): bool
+    {
+        $said = array_map(strtolower(...), array_keys($call->headers));
+
+        return $call->path === $path && $call->id() !== null && array_diff($said, ['idempotency-key', ...$headers]) === [];
     }
 
     /**
@@ -65,10 +85,17 @@ final class ExtensionTransport implements AnswersFeatures, Transport
      */
     private function options(Call $call): array
     {
+        $prefer = $call->header('Prefer');
+
         return array_filter([
             'id' => $call->id(),
             'idempotency_key' => $call->header('Idempotency-Key'),
             'timeout_ms' => $call->timeoutMs,
+            'wait' => match (true) {
+                $prefer === null => null,
+                preg_match('/^wait=([0-9]+)$/', $prefer, $found) === 1 => (int) $found[1],
+                default => 0,
+            },
         ], fn (string|int|null $value): bool => $value !== null);
     }
 }

@@ -36,7 +36,7 @@ final class HttpTransport implements Transport
         } catch (TransferFailed $failure) {
             throw $failure->hadLeft && $call->id() !== null
                 ? Failure::outcomeUnknown($call->id(), $failure->getMessage(), 0, $failure)
-                : Failure::hubUnavailable($failure->getMessage(), 0, $failure);
+                : Failure::hubUnavailable($failure->getMessage(), $failure);
         }
 
         return $reply->isSuccess() ? $reply : throw Failure::fromReply($reply, $call);

@@ -37,7 +37,7 @@ final class Signature
                 continue;
             }
 
-            $key = base64_decode(preg_replace('/^whsec_/', '', $secret) ?? '', true);
+            $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, 6), true) : false;
 
             if ($key === false || $key === '') {
                 throw InvalidConfig::badWebhookSecret();

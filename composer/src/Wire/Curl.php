@@ -100,6 +100,12 @@ final class Curl
     {
         $number = curl_errno($handle);
         $reason = curl_error($handle) ?: (curl_strerror($number) ?? "cURL error $number");
+
+        if ($this->unixSocket !== null) {
+            // cURL speaks of localhost and port 80, which leads nobody to the socket.
+            $reason = ($number === CURLE_COULDNT_CONNECT ? 'nobody listens' : $reason)." at $this->unixSocket";
+        }
+
         $sent = (int) curl_getinfo($handle, CURLINFO_REQUEST_SIZE) > 0;
 
         // A handle that failed is not worth keeping.

@@ -28,9 +28,9 @@ final class Failure
         return new AgentUnavailable("The Trastienda agent did not take the call: $reason", 0, $previous);
     }
 
-    public static function hubUnavailable(string $reason, int $status = 0, ?Throwable $previous = null): HubUnavailable
+    public static function hubUnavailable(string $reason, ?Throwable $previous = null): HubUnavailable
     {
-        return new HubUnavailable("The Trastienda hub is not available: $reason", $status, $previous);
+        return new HubUnavailable("The Trastienda hub is not available: $reason", 0, $previous);
     }
 
     public static function outcomeUnknown(?string $id, string $reason, int $status = 0, ?Throwable $previous = null): OutcomeUnknown
@@ -38,7 +38,7 @@ final class Failure
         $what = $id ?? 'the call';
         $exception = new OutcomeUnknown("No answer came for $what, which may have taken effect: $reason", $status, $previous);
 
-        return self::carrying($exception, 'id', $id);
+        return self::carrying($exception, ['id' => $id]);
     }
 
     public static function disabled(): HubUnavailable
@@ -49,9 +49,9 @@ final class Failure
     /**
      * @param  list<array{pointer: string, message: string}>  $errors
      */
-    public static function invalidRequest(string $message, array $errors = [], int $status = 0): InvalidRequest
+    public static function invalidRequest(string $message, array $errors = []): InvalidRequest
     {
-        return self::carrying(new InvalidRequest($message, $status), 'errors', $errors);
+        return self::carrying(new InvalidRequest($message), ['errors' => $errors]);
     }
 
     /**
@@ -60,28 +60,23 @@ final class Failure
     public static function fromReply(Reply $reply, Call $call): TrastiendaException
     {
         $status = $reply->status;
-        $message = self::message($reply);
+        $message = $reply->text('detail') ?? $reply->text('title') ?? "HTTP status $status";
 
-        return match (true) {
+        $exception = match (true) {
             $status === 401, $status === 403 => new Unauthorized($message, $status),
-            $status === 429 => self::carrying(new RateLimited($message, $status), 'retryAfter', self::retryAfter($reply)),
+            $status === 429 => self::carrying(new RateLimited($message, $status), ['retryAfter' => self::retryAfter($reply)]),
             $status === 507 => new BufferFull($message, $status),
             // A payment that met a broken answer may still have reached the provider. 503 is
             // the exception: whoever says it did not pass the call on.
             $status >= 500 && $status !== 503 && $call->isPayment() => self::outcomeUnknown($call->id(), $message, $status),
-            $status >= 500 => self::hubUnavailable($message, $status),
-            $status >= 400 => self::invalidRequest($message, self::errors($reply), $status),
-            default => self::hubUnavailable("unexpected answer $status", $status),
+            $status >= 400 && $status < 500 => self::carrying(new InvalidRequest($message, $status), ['errors' => self::errors($reply)]),
+            default => new HubUnavailable($message, $status),
         };
-    }
 
-    private static function message(Reply $reply): string
-    {
-        $detail = $reply->text('detail') ?? $reply->text('title') ?? "HTTP status {$reply->status}";
-        $code = $reply->text('code');
-        $request = $reply->text('request_id') ?? $reply->headers['x-request-id'] ?? null;
-
-        return $detail.($code === null ? '' : " [$code]").($request === null ? '' : " (request $request)");
+        return self::carrying($exception, [
+            'problemCode' => $reply->text('code'),
+            'requestId' => $reply->text('request_id') ?? $reply->headers['x-request-id'] ?? null,
+        ]);
     }
 
     /**
@@ -118,14 +113,17 @@ final class Failure
      * @template T of TrastiendaException
      *
      * @param  T  $exception
+     * @param  array<string, mixed>  $values
      * @return T
      */
-    private static function carrying(TrastiendaException $exception, string $property, mixed $value): TrastiendaException
+    private static function carrying(TrastiendaException $exception, array $values): TrastiendaException
     {
         $object = new ReflectionObject($exception);
 
-        if ($object->hasProperty($property)) {
-            $object->getProperty($property)->setValue($exception, $value);
+        foreach ($values as $property => $value) {
+            if ($object->hasProperty($property)) {
+                $object->getProperty($property)->setValue($exception, $value);
+            }
         }
 
         return $exception;

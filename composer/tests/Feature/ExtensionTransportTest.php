@@ -7,6 +7,7 @@ namespace Trastienda\Laravel\Tests\Feature;
 use Psr\Log\NullLogger;
 use Trastienda\Exception\AgentUnavailable;
 use Trastienda\Exception\OutcomeUnknown;
+use Trastienda\Exception\RateLimited;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Exceptions\InvalidConfig;
 use Trastienda\Laravel\Extension;
@@ -53,14 +54,14 @@ final class ExtensionTransportTest extends TestCase
         self::assertSame($id, ExtensionCalls::$made[0][1][2]['id']);
     }
 
-    public function test_a_notification_is_native_and_one_that_waits_is_a_request_with_the_header(): void
+    public function test_a_notification_is_native_whether_it_waits_or_not(): void
     {
         $plain = Trastienda::notify(['channel' => 'email', 'to' => 'a@example.com', 'text' => 'Hola', 'subject' => 'Hola']);
         Trastienda::notify(['channel' => 'whatsapp', 'to' => '+541112345678', 'text' => 'Hola'], ['wait' => 5]);
 
-        self::assertSame(['notify', 'request'], array_column(ExtensionCalls::$made, 0));
-        self::assertSame($plain['id'], ExtensionCalls::$made[0][1][1]['id']);
-        self::assertSame(['Prefer' => 'wait=5'], ExtensionCalls::$made[1][1][3]);
+        self::assertSame(['notify', 'notify'], array_column(ExtensionCalls::$made, 0));
+        self::assertSame(['id' => $plain['id']], ExtensionCalls::$made[0][1][1]);
+        self::assertSame(['timeout_ms' => 11000, 'wait' => 5], array_diff_key(ExtensionCalls::$made[1][1][1], ['id' => 1]));
     }
 
     public function test_a_payment_is_native_with_id_and_key(): void
@@ -69,7 +70,7 @@ final class ExtensionTransportTest extends TestCase
         Trastienda::payments()->get('pay_019cafe00000700080000000000000a1');
 
         [$create, $get] = ExtensionCalls::$made;
-        self::assertSame(['id' => $payment['id'], 'idempotency_key' => 'order-A-1-payment-1', 'timeout_ms' => 15000], $create[1][1]);
+        self::assertSame(['id' => $payment['id'], 'idempotency_key' => 'order-A-1-payment-1', 'timeout_ms' => 15000, 'wait' => 10], $create[1][1]);
         self::assertSame(['payment_get', ['pay_019cafe00000700080000000000000a1']], $get);
     }
 
@@ -77,6 +78,18 @@ final class ExtensionTransportTest extends TestCase
     {
         self::assertTrue(Trastienda::feature('wishlist', false));
         self::assertSame([['feature', ['wishlist', false]]], ExtensionCalls::$made);
+    }
+
+    public function test_a_refused_request_throws_although_the_native_one_does_not(): void
+    {
+        ExtensionCalls::$answer = ['status' => 429, 'headers' => ['retry-after' => '7', 'vary' => ['a', 'b']], 'body' => ['code' => 'rate_limited', 'detail' => 'slower']];
+
+        try {
+            Trastienda::request('GET', '/v1/events');
+            self::fail('No exception.');
+        } catch (RateLimited $exception) {
+            self::assertSame(['slower', 'rate_limited', 7], [$exception->getMessage(), $exception->problemCode(), $exception->retryAfter()]);
+        }
     }
 
     public function test_when_the_native_call_finds_no_agent_the_hub_gets_the_same_id(): void

@@ -53,7 +53,7 @@ final class FailuresTest extends TestCase
         } catch (TrastiendaException $exception) {
             self::assertSame($class, $exception::class);
             self::assertSame($status, $exception->getCode());
-            self::assertSame('because [some_code] (request req-7)', str_replace('The Trastienda hub is not available: ', '', $exception->getMessage()));
+            self::assertSame(['because', 'some_code', 'req-7'], [$exception->getMessage(), $exception->problemCode(), $exception->requestId()]);
         }
     }
 

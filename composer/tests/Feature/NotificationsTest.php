@@ -51,10 +51,10 @@ final class NotificationsTest extends TestCase
         self::assertArrayNotHasKey('whatsapp', $answer);
     }
 
-    public function test_disabled_says_discarded_and_never_sent(): void
+    public function test_disabled_says_so_and_never_pending(): void
     {
         $this->configure(['transport' => 'null']);
 
-        self::assertSame('discarded', Trastienda::notify(self::MAIL)['status']);
+        self::assertSame('disabled', Trastienda::notify(self::MAIL)['status']);
     }
 }

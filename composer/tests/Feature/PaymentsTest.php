@@ -65,7 +65,7 @@ final class PaymentsTest extends TestCase
         Trastienda::payments()->create(['order_id' => 'A-2'] + self::CHECKOUT, ['timeout_ms' => 8000]);
         Trastienda::payments()->create(['order_id' => 'A-3'] + self::CHECKOUT, ['wait' => 0]);
 
-        self::assertSame(['wait=10', 'wait=3', 'respond-async'], array_map(fn (array $request): string => $request['headers']['prefer'], $agent->requests()));
+        self::assertSame(['wait=10', 'wait=4', 'respond-async'], array_map(fn (array $request): string => $request['headers']['prefer'], $agent->requests()));
     }
 
     public function test_a_timeout_is_neither_paid_nor_failed_and_tells_the_id(): void

@@ -17,10 +17,14 @@ final class ExtensionCalls
     /** Thrown instead of answering, when a test says so. */
     public static ?Throwable $failure = null;
 
+    /** @var array{status: int, headers: array<string, mixed>, body: mixed}|null what `trastienda_request` answers */
+    public static ?array $answer = null;
+
     public static function reset(): void
     {
         self::$made = [];
         self::$failure = null;
+        self::$answer = null;
     }
 
     /**

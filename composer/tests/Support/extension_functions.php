@@ -36,7 +36,7 @@ function trastienda_feature(string $flag, bool $default = false): bool
 
 function trastienda_request(string $method, string $path, ?array $body = null, ?array $headers = null): array
 {
-    return ExtensionCalls::record('request', [$method, $path, $body, $headers], ['id' => $body['id'] ?? null]);
+    return ExtensionCalls::record('request', [$method, $path, $body, $headers], ExtensionCalls::$answer ?? ['status' => 200, 'headers' => [], 'body' => ['id' => $body['id'] ?? null]]);
 }
 
 function trastienda_status(): array

@@ -41,7 +41,7 @@ final class IdsTest extends TestCase
     public function test_the_wait_is_always_shorter_than_the_timeout(): void
     {
         self::assertSame(
-            [0, 0, 1, 1, 1, 2, 10, 25],
+            [0, 0, 1, 2, 3, 3, 10, 25],
             array_map(fn (int $ms): int => Timeouts::waitWithin($ms), [500, 1900, 2000, 5000, 6000, 7000, 15000, 60000]),
         );
     }

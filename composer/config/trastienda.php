@@ -35,8 +35,8 @@ return [
     'fallback' => 'http',
 
     // Milliseconds PHP may lose: to connect to the agent, for the agent to put a call on
-    // its disk, for the hub to take one, and for calls that wait for an outcome
-    // (payments, `wait`). The hub is asked to wait less than `sync`.
+    // its disk, for the hub to take one, and for calls that wait for an outcome (payments,
+    // `wait`; the hub is asked to wait less). The extension has the first two in php.ini.
     'timeouts' => [
         'connect' => 50,
         'local' => 1000,

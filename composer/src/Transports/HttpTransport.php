@@ -34,7 +34,7 @@ final class HttpTransport implements Transport
         try {
             $reply = $this->curl->exchange($call, $call->timeoutMs ?? $this->settings->timeouts->hubMs);
         } catch (TransferFailed $failure) {
-            throw $failure->hadLeft && $call->id() !== null
+            throw $failure->hadLeft && ! $call->isRead()
                 ? Failure::outcomeUnknown($call->id(), $failure->getMessage(), 0, $failure)
                 : Failure::hubUnavailable($failure->getMessage(), $failure);
         }

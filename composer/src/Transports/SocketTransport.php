@@ -29,7 +29,7 @@ final class SocketTransport implements Transport
         try {
             $reply = $this->curl->exchange($call, $call->timeoutMs ?? $this->settings->timeouts->localMs);
         } catch (TransferFailed $failure) {
-            throw $failure->hadLeft && $call->id() !== null
+            throw $failure->hadLeft && ! $call->isRead()
                 ? Failure::outcomeUnknown($call->id(), $failure->getMessage(), 0, $failure)
                 : Failure::agentUnavailable($failure->getMessage(), $failure);
         }

@@ -41,7 +41,15 @@ final class Call
      */
     public function isRepeatable(): bool
     {
-        return in_array($this->method, ['GET', 'PUT', 'DELETE'], true) || $this->id() !== null;
+        return in_array($this->method, ['GET', 'PUT', 'DELETE'], true) || $this->id() !== null || $this->header('Idempotency-Key') !== null;
+    }
+
+    /**
+     * Whether it only reads, so that an answer that never came leaves nothing in doubt.
+     */
+    public function isRead(): bool
+    {
+        return $this->method === 'GET';
     }
 
     /**

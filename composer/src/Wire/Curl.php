@@ -84,7 +84,12 @@ final class Curl
         }
 
         if ($this->unixSocket !== null) {
-            curl_setopt_array($handle, [CURLOPT_UNIX_SOCKET_PATH => $this->unixSocket, CURLOPT_PROXY => '']);
+            curl_setopt($handle, CURLOPT_UNIX_SOCKET_PATH, $this->unixSocket);
+        }
+
+        if (in_array(parse_url($this->address, PHP_URL_HOST), ['localhost', '127.0.0.1', '[::1]'], true)) {
+            // A proxy of the environment has no way to this host's own doors.
+            curl_setopt($handle, CURLOPT_PROXY, '');
         }
 
         $text = curl_exec($handle);

@@ -9,6 +9,7 @@ use Trastienda\Exception\AgentUnavailable;
 use Trastienda\Exception\BufferFull;
 use Trastienda\Exception\HubUnavailable;
 use Trastienda\Exception\InvalidRequest;
+use Trastienda\Exception\OutcomeUnknown;
 use Trastienda\Exception\RateLimited;
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Exception\Unauthorized;
@@ -100,6 +101,33 @@ final class FailuresTest extends TestCase
 
         $this->expectException(HubUnavailable::class);
         Trastienda::request('GET', '/v1/project');
+    }
+
+    public function test_a_change_that_left_is_never_sent_another_way_without_an_id(): void
+    {
+        $this->agent(['hang' => true]);
+        $hub = $this->hub();
+        $this->configure(['timeouts' => ['sync' => 100]]);
+
+        try {
+            Trastienda::request('POST', '/v1/webhook-endpoints', ['url' => 'https://shop.example/hook', 'events' => ['order.*']]);
+            self::fail('No exception.');
+        } catch (OutcomeUnknown $exception) {
+            self::assertSame('', $exception->id());
+            self::assertSame([], $hub->requests());
+        }
+    }
+
+    public function test_a_change_without_an_id_or_a_key_is_not_repeated_on_a_lost_connection(): void
+    {
+        $agent = $this->agent(['drop' => true]);
+
+        try {
+            Trastienda::request('POST', '/v1/webhook-endpoints', ['url' => 'https://shop.example/hook', 'events' => ['order.*']]);
+            self::fail('No exception.');
+        } catch (OutcomeUnknown) {
+            self::assertCount(1, $agent->requests());
+        }
     }
 
     public function test_text_that_is_not_utf8_is_the_callers_mistake(): void

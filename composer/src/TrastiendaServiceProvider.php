@@ -1,0 +1,104 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Trastienda\Laravel;
+
+use Illuminate\Contracts\Cache\Repository;
+use Illuminate\Contracts\Container\Container;
+use Illuminate\Routing\Route;
+use Illuminate\Routing\Router;
+use Illuminate\Support\Facades\Route as Routes;
+use Illuminate\Support\ServiceProvider;
+use Throwable;
+use Trastienda\Laravel\Console\StatusCommand;
+use Trastienda\Laravel\Contracts\ReceivedWebhooks;
+use Trastienda\Laravel\Contracts\Transport;
+use Trastienda\Laravel\Features\Features;
+use Trastienda\Laravel\Payments\Payments;
+use Trastienda\Laravel\Payments\RememberedIds;
+use Trastienda\Laravel\Transports\LazyTransport;
+use Trastienda\Laravel\Webhooks\DatabaseReceivedWebhooks;
+use Trastienda\Laravel\Webhooks\VerifyWebhookSignature;
+use Trastienda\Laravel\Webhooks\WebhookController;
+
+/**
+ * Ties the package to Laravel. Nothing is read, checked or opened before it is used.
+ */
+final class TrastiendaServiceProvider extends ServiceProvider
+{
+    /** Laravel's own CSRF guards, by their names through the years. */
+    private const CSRF = [
+        'Illuminate\Foundation\Http\Middleware\VerifyCsrfToken',
+        'Illuminate\Foundation\Http\Middleware\ValidateCsrfToken',
+        'Illuminate\Foundation\Http\Middleware\PreventRequestForgery',
+    ];
+
+    public function register(): void
+    {
+        $this->mergeConfigFrom(__DIR__.'/../config/trastienda.php', 'trastienda');
+
+        $this->app->singleton(Settings::class, fn (Container $app): Settings => Settings::fromConfig($app->make('config')->get('trastienda', [])));
+        $this->app->singleton(Extension::class);
+        $this->app->singleton(Transport::class, LazyTransport::class);
+        $this->app->singleton(Payments::class, fn (Container $app): Payments => new Payments(
+            $app->make(Transport::class),
+            $app->make(Settings::class)->timeouts,
+            new RememberedIds(self::cache($app), self::project($app)),
+        ));
+        $this->app->singleton(Features::class, fn (Container $app): Features => new Features(
+            $app->make(Transport::class),
+            self::cache($app),
+            $app->make(Settings::class)->featureTtl,
+            self::project($app),
+        ));
+        $this->app->singleton(Trastienda::class);
+
+        $this->app->singleton(ReceivedWebhooks::class, fn (Container $app): ReceivedWebhooks => new DatabaseReceivedWebhooks(
+            $app->make('db'),
+            $app->make('config')->get('trastienda.webhooks.connection'),
+            (string) $app->make('config')->get('trastienda.webhooks.table', 'trastienda_webhooks'),
+        ));
+
+        // Here and not in boot(), so that it exists whenever a shop's routes are read. The
+        // router makes the closure its own: `self` would be the router.
+        $guards = self::CSRF;
+        Router::macro('trastiendaWebhooks', fn (string $path = 'webhooks/trastienda'): Route => Routes::post($path, WebhookController::class)
+            ->middleware(VerifyWebhookSignature::class)
+            ->withoutMiddleware($guards));
+    }
+
+    public function boot(): void
+    {
+        if (! $this->app->runningInConsole()) {
+            return;
+        }
+
+        $this->loadMigrationsFrom(__DIR__.'/../database/migrations');
+        $this->publishes([__DIR__.'/../config/trastienda.php' => $this->app->configPath('trastienda.php')], 'trastienda-config');
+        $this->publishes([__DIR__.'/../database/migrations' => $this->app->databasePath('migrations')], 'trastienda-migrations');
+        $this->commands([StatusCommand::class]);
+    }
+
+    /**
+     * The shop's cache, or none: what is kept there is a convenience.
+     */
+    private static function cache(Container $app): ?Repository
+    {
+        try {
+            return $app->make('cache')->store();
+        } catch (Throwable) {
+            return null;
+        }
+    }
+
+    /**
+     * What sets this project's entries in a shared cache apart from another's.
+     */
+    private static function project(Container $app): string
+    {
+        $settings = $app->make(Settings::class);
+
+        return hash('sha256', ($settings->key ?? '')."\n".$settings->socketPath());
+    }
+}

@@ -1,0 +1,36 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Trastienda\Laravel\Tests\Feature;
+
+use Trastienda\Laravel\Facades\Trastienda;
+use Trastienda\Laravel\Tests\TestCase;
+
+final class FeaturesTest extends TestCase
+{
+    public function test_a_flag_is_asked_once_and_then_remembered(): void
+    {
+        $agent = $this->agent(['status' => 200, 'body' => ['flag' => 'wishlist', 'enabled' => true]]);
+
+        self::assertTrue(Trastienda::feature('wishlist'));
+        self::assertTrue(Trastienda::feature('wishlist'));
+        self::assertSame('/v1/features/wishlist', $agent->onlyRequest()['path']);
+    }
+
+    public function test_off_beats_a_default_of_on(): void
+    {
+        $this->agent(['status' => 200, 'body' => ['flag' => 'wishlist', 'enabled' => false]]);
+
+        self::assertFalse(Trastienda::feature('wishlist', true));
+    }
+
+    public function test_an_unknown_flag_and_an_absent_agent_answer_the_default(): void
+    {
+        self::assertTrue(Trastienda::feature('wishlist', true));
+
+        $this->agent(['status' => 404, 'body' => ['code' => 'not_found']]);
+        self::assertTrue(Trastienda::feature('wishlist', true));
+        self::assertFalse(Trastienda::feature('wishlist', false));
+    }
+}

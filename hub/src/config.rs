@@ -34,7 +34,7 @@ pub struct StoreArgs {
 #[derive(Args, Clone)]
 pub struct LogArgs {
     /// What is logged: a tracing filter, as `info,trastienda_hub=debug`.
-    #[arg(long, env = "TRASTIENDA_LOG", default_value = "info")]
+    #[arg(long, env = "TRASTIENDA_LOG", default_value = "info,sqlx=warn")]
     pub log: String,
     /// `pretty` for people, `json` for machines.
     #[arg(long, env = "TRASTIENDA_LOG_FORMAT", default_value = "pretty")]
@@ -303,7 +303,7 @@ fn smtp_url(text: String) -> Result<SecretString, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
     use super::*;
 
@@ -314,7 +314,10 @@ mod tests {
     }
 
     fn lines(arguments: &[&str]) -> Vec<String> {
-        let cli = Cli::parse_from(std::iter::once(&"hub").chain(arguments));
+        // Whatever the environment of the test run holds.
+        let command = Cli::command().mut_args(|argument| argument.env(None));
+        let matches = command.get_matches_from(std::iter::once(&"hub").chain(arguments));
+        let cli = Cli::from_arg_matches(&matches).unwrap();
         cli.serve.check().err().map(|errors| errors.lines().to_vec()).unwrap_or_default()
     }
 

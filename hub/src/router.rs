@@ -26,7 +26,7 @@ pub fn build(app: &App) -> (Router, OpenApi) {
                 .route_layer(from_fn_with_state(app.clone(), auth::require_operator))
                 .route_layer(by_address(10, 100)),
         )
-        .merge(customers().route_layer(by_address(5, 60)))
+        .merge(customers().layer(by_address(5, 60)))
         .merge(providers())
         .merge(anybody());
     let (router, document) = router.split_for_parts();

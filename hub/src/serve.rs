@@ -35,6 +35,24 @@ pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<(
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
     let store = Store::open(store_config).await?;
+    let listeners = Listeners { api: listener, metrics: metrics_listener };
+    let result = serve(config, &store, listeners, shutdown).await;
+    // Also after a failure: the embedded PostgreSQL is not left running.
+    store.close(true).await;
+    result
+}
+
+struct Listeners {
+    api: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+async fn serve(
+    config: Config,
+    store: &Store,
+    listeners: Listeners,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
     db::migrate(&store.pool, clock.now()).await?;
     let parts = Parts {
@@ -48,8 +66,8 @@ pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<(
     };
     let (app, wakes) = App::build(parts).await?;
     start_tasks(&app, wakes);
-    let address = listener.local_addr()?;
-    if let Some(listener) = metrics_listener {
+    let address = listeners.api.local_addr()?;
+    if let Some(listener) = listeners.metrics {
         let metrics = Router::new().route("/metrics", get(render_metrics)).with_state(app.clone());
         let token = shutdown.token.clone();
         shutdown.spawn(async move {
@@ -61,14 +79,13 @@ pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<(
     }
     let (router, _) = router::build(&app);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+    axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(shutdown.token.clone().cancelled_owned())
         .await?;
     if !shutdown.finish().await {
         tracing::warn!("some work did not finish in time: its leases are released");
     }
     queue::members::release_own(&app).await;
-    store.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! A log line reads alone and carries fields with dotted names (`project.id`, `event.id`,
 //! `delivery.attempt`). Never in it: keys, secrets, tokens, bodies, addresses, card data.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -11,7 +13,10 @@ use crate::config::{LogArgs, LogFormat};
 /// Starts logging to standard error.
 pub fn start_logs(args: &LogArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&args.log)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match args.format().map_err(anyhow::Error::msg)? {
         LogFormat::Json => {
             builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();

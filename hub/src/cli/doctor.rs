@@ -125,7 +125,7 @@ async fn check_store(config: &StoreConfig, findings: &mut Findings) {
     if let Err(error) = check_database(&store, findings).await {
         findings.error(format!("the database's state cannot be read: {error:#}"));
     }
-    store.close().await;
+    store.close(false).await;
 }
 
 async fn check_database(store: &Store, findings: &mut Findings) -> anyhow::Result<()> {

@@ -78,7 +78,7 @@ impl Command {
             Self::Migrate { store, log } => {
                 telemetry::start_logs(&log)?;
                 // Opening for a command migrates.
-                open(&store).await?.close().await;
+                open(&store).await?.close(false).await;
                 say("the schema is up to date");
             }
             Self::Project(command) => command.run().await?,

@@ -106,7 +106,7 @@ impl ProjectCommand {
         let json = common.json;
         let store = open(&common.store).await?;
         let answer = self.answer(&store).await;
-        store.close().await;
+        store.close(false).await;
         let (document, text) = answer?;
         say(&if json { serde_json::to_string_pretty(&document)? } else { text });
         Ok(())

@@ -30,7 +30,7 @@ impl SeedArgs {
             let new = NewProject { name: name.to_owned(), domain: domain.to_owned(), plan, mode: Mode::Test };
             made.push(operations(&store).create(new).await.map_err(refusal)?);
         }
-        store.close().await;
+        store.close(false).await;
         if self.json {
             let projects: Vec<_> = made
                 .iter()

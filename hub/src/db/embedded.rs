@@ -74,10 +74,18 @@ impl Embedded {
         PgConnectOptions::new_without_pgpass().socket(&self.sockets).username(USER).database(DATABASE)
     }
 
-    /// Stops the server, if this program started it.
-    pub async fn stop(self) {
-        if !self.started_here {
+    /// Stops the server if this program started it (or `also_adopted`) and nobody else is connected.
+    pub(super) async fn stop_if_alone(self, also_adopted: bool) {
+        if !self.started_here && !also_adopted {
             return;
+        }
+        match self.count_others().await {
+            Ok(0) => {}
+            Ok(others) => {
+                tracing::debug!(others, "others use the embedded PostgreSQL: it is left running");
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "cannot see who uses the embedded PostgreSQL: stopping it"),
         }
         let cluster = self.cluster.to_string_lossy().into_owned();
         match self.run("pg_ctl", &["-D", &cluster, "-m", "fast", "-w", "stop"]).await {
@@ -148,6 +156,16 @@ impl Embedded {
         }
         connection.close().await?;
         Ok(())
+    }
+
+    async fn count_others(&self) -> sqlx::Result<i64> {
+        let mut connection = self.options().connect().await?;
+        let others = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
+        );
+        let others = others.fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(others)
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Output> {

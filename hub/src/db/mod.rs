@@ -61,11 +61,12 @@ impl Store {
         Ok(Self { pool, sealer, embedded })
     }
 
-    /// Closes the connections and stops the embedded PostgreSQL if this program started it.
-    pub async fn close(self) {
+    /// Closes the connections. The embedded PostgreSQL stops with the last program that uses it: a command stops
+    /// it only if it started it, a hub (`is_hub`) also if a killed one left it behind.
+    pub async fn close(self, is_hub: bool) {
         self.pool.close().await;
         if let Some(embedded) = self.embedded {
-            embedded.stop().await;
+            embedded.stop_if_alone(is_hub).await;
         }
     }
 }

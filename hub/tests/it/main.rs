@@ -1,0 +1,15 @@
+//! The hub over its router and a real PostgreSQL, a database per test. Files mirror the slices.
+//!
+//! [`support::TestApp`] is the harness: it builds the hub with a clock that stands still, speaks to the router in
+//! memory, and makes projects through the public API. Jobs run in the same process and are waited for by their
+//! effects, never by time.
+
+mod admin;
+mod batch;
+mod errors;
+mod events;
+mod keys;
+mod limits;
+mod operations;
+mod support;
+mod webhooks;

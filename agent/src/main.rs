@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The agent's program: everything is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trastienda_agent::cli::main()
+}

@@ -1,0 +1,223 @@
+//! Opening the database, and setting a damaged one aside.
+//!
+//! What counts as damage is decided here: a file that is no database, whose schema cannot be read,
+//! or (while it is small enough to look at in no time) whose pages do not fit together. Everything
+//! else (no rights, no space, a newer agent's file) stops the start with its reason, since setting
+//! such a file aside would help nobody.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags};
+use trastienda_protocol::ids::{IdSource as _, RandomIds};
+
+use super::{AGENT_ID, FINGERPRINT_KEY, PROJECT, find_fact, load_totals, save_fact};
+use crate::buffer::Options;
+use crate::buffer::call::{Durability, StorageError, Totals};
+
+const FILE_NAME: &str = "buffer.db";
+const LOCK_NAME: &str = "agent.lock";
+const SCHEMA: &str = include_str!("../schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+/// Up to this size all pages are looked at before the start.
+const CHECK_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why there is no buffer.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    Io(#[from] io::Error),
+    /// Another agent has it.
+    #[error("another agent uses the data directory {}", .0.display())]
+    InUse(PathBuf),
+    /// A newer agent made it.
+    #[error(
+        "the buffer has schema version {0}, made by a newer agent; this one knows up to {SCHEMA_VERSION}"
+    )]
+    Newer(i64),
+    /// The database does not open.
+    #[error("the buffer cannot be opened: {0}")]
+    Storage(#[from] StorageError),
+    /// The operating system gives no randomness.
+    #[error("no random bytes from the operating system: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl OpenError {
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_damage())
+    }
+}
+
+/// What is kept about the buffer itself.
+#[derive(Debug)]
+pub(in crate::buffer) struct Facts {
+    pub(in crate::buffer) agent_id: String,
+    pub(in crate::buffer) fingerprint_key: [u8; 32],
+    pub(in crate::buffer) project: Option<String>,
+    pub(in crate::buffer) totals: Totals,
+}
+
+/// An open buffer.
+pub(in crate::buffer) struct Opened {
+    pub(in crate::buffer) writer: Connection,
+    pub(in crate::buffer) reader: Connection,
+    pub(in crate::buffer) lock: File,
+    pub(in crate::buffer) path: PathBuf,
+    pub(in crate::buffer) facts: Facts,
+}
+
+pub(in crate::buffer) fn open(options: &Options<'_>) -> Result<Opened, OpenError> {
+    fs::create_dir_all(options.directory)?;
+    let lock = File::create(options.directory.join(LOCK_NAME))?;
+    lock.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => OpenError::InUse(options.directory.to_owned()),
+        fs::TryLockError::Error(error) => OpenError::Io(error),
+    })?;
+    let path = options.directory.join(FILE_NAME);
+    let now = options.clock.now();
+    let (writer, reader, facts) = match open_files(&path, options.durability, now) {
+        Err(error) if error.is_damage() => {
+            let aside = set_aside(&path, now)?;
+            tracing::error!(
+                error = %error,
+                file = %aside.display(),
+                "the buffer's database is damaged: it was set aside and a new one started; \
+                 what it held is not forwarded until it is recovered"
+            );
+            open_files(&path, options.durability, now)?
+        }
+        opened => opened?,
+    };
+    Ok(Opened { writer, reader, lock, path, facts })
+}
+
+pub(in crate::buffer) fn open_files(
+    path: &Path,
+    durability: Durability,
+    now: DateTime<Utc>,
+) -> Result<(Connection, Connection, Facts), OpenError> {
+    let writer = Connection::open(path)?;
+    configure(&writer, durability)?;
+    let version: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => create(&writer)?,
+        SCHEMA_VERSION => {}
+        newer => return Err(OpenError::Newer(newer)),
+    }
+    if fs::metadata(path)?.len() <= CHECK_MAX_BYTES {
+        check(&writer)?;
+    }
+    let facts = load_facts(&writer, now)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(path, flags)?;
+    reader.busy_timeout(Duration::from_secs(5))?;
+    Ok((writer, reader, facts))
+}
+
+fn configure(connection: &Connection, durability: Durability) -> Result<(), OpenError> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // Counts only for a new file: lets free pages be given back a few at a time.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let synchronous = match durability {
+        Durability::Disk => "FULL",
+        Durability::Process => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // The log is reused in place, which is cheaper to sync than growing it, and kept from staying huge.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
+    Ok(())
+}
+
+fn create(connection: &Connection) -> Result<(), OpenError> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
+    ))?;
+    Ok(())
+}
+
+fn check(connection: &Connection) -> Result<(), OpenError> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(verdict)).into())
+}
+
+fn load_facts(connection: &Connection, now: DateTime<Utc>) -> Result<Facts, OpenError> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let project = find_fact(connection, PROJECT)?.map(text);
+    let agent_id = find_fact(connection, AGENT_ID)?.map(text);
+    let key = find_fact(connection, FINGERPRINT_KEY)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let (agent_id, fingerprint_key) = match (agent_id, key) {
+        (Some(agent_id), Some(key)) => (agent_id, key),
+        _ => {
+            let mut key = [0u8; 32];
+            getrandom::fill(&mut key)?;
+            (format!("agent-{}", RandomIds.uuid(now).as_simple()), key)
+        }
+    };
+    keep_facts(connection, &agent_id, &fingerprint_key, project.as_deref())?;
+    Ok(Facts { agent_id, fingerprint_key, project, totals: load_totals(connection)? })
+}
+
+pub(in crate::buffer) fn keep_facts(
+    connection: &Connection,
+    agent_id: &str,
+    fingerprint_key: &[u8; 32],
+    project: Option<&str>,
+) -> Result<(), OpenError> {
+    save_fact(connection, AGENT_ID, agent_id.as_bytes())?;
+    save_fact(connection, FINGERPRINT_KEY, fingerprint_key)?;
+    if let Some(project) = project {
+        save_fact(connection, PROJECT, project.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The database and the files that SQLite keeps beside it.
+pub(in crate::buffer) fn files(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = OsString::from(path.as_os_str());
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
+/// Renames the database with its log, so that everything readable in it can still be recovered.
+pub(in crate::buffer) fn set_aside(path: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
+    let stamp = now.format("%Y%m%dT%H%M%S%3fZ");
+    let aside = path.with_file_name(format!("buffer.damaged-{stamp}.db"));
+    for (from, to) in files(path).iter().zip(files(&aside)) {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+pub(in crate::buffer) fn damaged_files(path: &Path) -> Vec<PathBuf> {
+    let entries = path.parent().and_then(|directory| fs::read_dir(directory).ok());
+    let names = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    names
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.starts_with("buffer.damaged-") && path.extension().is_some_and(|extension| extension == "db")
+        })
+        .collect()
+}

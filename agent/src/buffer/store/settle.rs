@@ -1,0 +1,147 @@
+//! Recording what became of rows: delivered, postponed, dead, or back from the dead.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use uuid::Uuid;
+
+use super::ROW_OVERHEAD;
+use crate::buffer::call::{Reason, Settled, Settlement, Totals};
+
+/// Failures alone after which a row is parked.
+const ATTEMPTS_MAX: i64 = 10;
+/// Receipts forgotten in one transaction, and pages given back.
+const PRUNE_MAX: i64 = 2_000;
+
+pub(in crate::buffer) fn settle(
+    connection: &Connection,
+    settlements: &[Settlement],
+    now: i64,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    for Settlement { seq, settled } in settlements {
+        match settled {
+            Settled::Delivered => deliver(connection, *seq, now, totals)?,
+            Settled::Dead { reason, answer } => {
+                bury(connection, *seq, (now, *reason, answer.as_deref()), totals)?;
+            }
+            Settled::Deferred { run_at, failed_alone, answer } => {
+                let attempts = defer(connection, *seq, *run_at, *failed_alone)?;
+                if attempts.is_some_and(|attempts| *failed_alone && attempts >= ATTEMPTS_MAX) {
+                    bury(connection, *seq, (now, Reason::Parked, answer.as_deref()), totals)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn deliver(connection: &Connection, seq: i64, now: i64, totals: &mut Totals) -> rusqlite::Result<()> {
+    let Some(bytes) = remove(connection, seq)? else { return Ok(()) };
+    connection.prepare_cached("UPDATE receipts SET forwarded_at = ?2 WHERE seq = ?1")?.execute((seq, now))?;
+    totals.rows = totals.rows.saturating_sub(1);
+    totals.bytes = totals.bytes.saturating_sub(bytes);
+    Ok(())
+}
+
+/// Deletes a row; what it weighed, or `None` if it was gone already.
+fn remove(connection: &Connection, seq: i64) -> rusqlite::Result<Option<u64>> {
+    connection
+        .prepare_cached("DELETE FROM operations WHERE seq = ?1 RETURNING length(body)")?
+        .query_row([seq], |row| row.get::<_, i64>(0))
+        .optional()
+        .map(|length| length.map(|length| length.unsigned_abs() + ROW_OVERHEAD))
+}
+
+fn defer(
+    connection: &Connection,
+    seq: i64,
+    run_at: i64,
+    failed_alone: bool,
+) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "UPDATE operations
+             SET run_at = ?2, attempts = attempts + ?3
+             WHERE seq = ?1
+             RETURNING attempts",
+        )?
+        .query_row((seq, run_at, i64::from(failed_alone)), |row| row.get(0))
+        .optional()
+}
+
+fn bury(
+    connection: &Connection,
+    seq: i64,
+    (now, reason, answer): (i64, Reason, Option<&str>),
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    let moved = connection
+        .prepare_cached(
+            "INSERT INTO dead_letters
+               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, failed_at, reason, answer, body)
+             SELECT
+                seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, ?2, ?3, ?4, body
+             FROM operations
+             WHERE seq = ?1",
+        )?
+        .execute((seq, now, reason.as_str(), answer))?;
+    if moved == 1 {
+        connection.prepare_cached("DELETE FROM operations WHERE seq = ?1")?.execute([seq])?;
+        totals.rows = totals.rows.saturating_sub(1);
+        totals.dead_letters += 1;
+    }
+    Ok(())
+}
+
+/// Puts a dead letter back in its old place. An expired payment stays dead: its time is over.
+pub(in crate::buffer) fn revive(
+    connection: &Connection,
+    id: Uuid,
+    totals: &mut Totals,
+) -> rusqlite::Result<bool> {
+    let seq: Option<i64> = connection
+        .prepare_cached("SELECT seq FROM dead_letters WHERE id = ?1 AND reason <> 'expired'")?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(seq) = seq else { return Ok(false) };
+    connection
+        .prepare_cached(
+            "INSERT INTO operations (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body)
+             SELECT seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body
+             FROM dead_letters
+             WHERE seq = ?1",
+        )?
+        .execute([seq])?;
+    connection.prepare_cached("DELETE FROM dead_letters WHERE seq = ?1")?.execute([seq])?;
+    totals.rows += 1;
+    totals.dead_letters = totals.dead_letters.saturating_sub(1);
+    Ok(true)
+}
+
+/// Forgets old receipts, oldest first, and gives free pages back to the file system.
+pub(in crate::buffer) fn prune(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
+    let forgotten = connection
+        .prepare_cached(
+            "DELETE FROM receipts
+             WHERE seq IN (
+               SELECT seq
+               FROM receipts
+               WHERE forwarded_at < ?1
+               ORDER BY seq
+               LIMIT ?2
+             )",
+        )?
+        .execute((before, PRUNE_MAX))?;
+    give_back_pages(connection)?;
+    Ok(forgotten)
+}
+
+/// A few at a time, so that calls do not wait for it; a small reserve stays for the next calls.
+fn give_back_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let free: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    if free > PRUNE_MAX {
+        let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PRUNE_MAX})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What the agent counts, in Prometheus' text format at `GET /agent/metrics`.
+//!
+//! Plain atomics that belong to one agent: nothing global, so that tests run many agents in one
+//! process, and nothing that grows with the number of calls.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use trastienda_protocol::heartbeat::AgentStatus;
+
+/// A number that only rises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All counters of one agent.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Calls acknowledged for the first time.
+    pub accepted: Counter,
+    /// Calls answered again from their receipts.
+    pub replayed: Counter,
+    /// Calls refused because there was no room.
+    pub refused_full: Counter,
+    /// Commits of the buffer.
+    pub commits: Counter,
+    /// Transactions of the buffer that failed.
+    pub write_errors: Counter,
+    /// Databases that were set aside as damaged while the agent ran.
+    pub databases_set_aside: Counter,
+    /// Batches that the hub answered.
+    pub batches: Counter,
+    /// Batches that it did not, or refused as a whole.
+    pub batches_failed: Counter,
+    /// Calls that the hub took.
+    pub forwarded: Counter,
+    /// Calls that became dead letters.
+    pub buried: Counter,
+    /// Calls passed through.
+    pub passed: Counter,
+    /// Calls that could not be passed through.
+    pub pass_failed: Counter,
+}
+
+impl Metrics {
+    /// The text that Prometheus reads.
+    pub fn render(&self, status: &AgentStatus, damaged_files: usize) -> String {
+        let counters = [
+            ("accepted_total", "Calls acknowledged for the first time", &self.accepted),
+            ("replayed_total", "Calls answered again from their receipts", &self.replayed),
+            ("refused_full_total", "Calls refused because the buffer had no room", &self.refused_full),
+            ("buffer_commits_total", "Commits of the buffer", &self.commits),
+            ("buffer_write_errors_total", "Failed transactions of the buffer", &self.write_errors),
+            ("buffer_set_aside_total", "Databases set aside as damaged", &self.databases_set_aside),
+            ("batches_total", "Batches that the hub answered", &self.batches),
+            ("batches_failed_total", "Batches that failed as a whole", &self.batches_failed),
+            ("forwarded_total", "Calls that the hub took", &self.forwarded),
+            ("buried_total", "Calls that became dead letters", &self.buried),
+            ("passed_total", "Calls passed through to the hub", &self.passed),
+            ("pass_failed_total", "Calls that could not be passed through", &self.pass_failed),
+        ];
+        let gauges = [
+            ("buffered", "Calls that wait for the hub", status.buffered),
+            ("oldest_seconds", "Age of the oldest call that waits", status.oldest_seconds),
+            ("dead_letters", "Calls that a person must decide about", status.dead_letters),
+            ("disk_bytes", "Bytes of the buffer on the disk", status.disk_bytes),
+            ("damaged_databases", "Damaged databases that lie in the directory", damaged_files as u64),
+        ];
+        let mut text = String::with_capacity(4_096);
+        for (name, help, counter) in counters {
+            sample(&mut text, ("counter", name, help), counter.get());
+        }
+        for (name, help, value) in gauges {
+            sample(&mut text, ("gauge", name, help), value);
+        }
+        let up = u64::from(status.hub == trastienda_protocol::heartbeat::HubState::Up);
+        sample(&mut text, ("gauge", "hub_up", "Whether the hub takes calls"), up);
+        text
+    }
+}
+
+fn sample(text: &mut String, (kind, name, help): (&str, &str, &str), value: u64) {
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "# HELP trastienda_agent_{name} {help}\n# TYPE trastienda_agent_{name} {kind}\ntrastienda_agent_{name} {value}\n"
+    );
+}

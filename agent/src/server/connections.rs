@@ -1,0 +1,53 @@
+//! Serving connections: HTTP/1.1 with keep-alive, a bounded number of them, and an orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Connections of one door at a time. PHP processes keep theirs open; more than these wait in the
+/// listener's backlog.
+const CONNECTIONS_MAX: usize = 2_048;
+
+/// Serves until told to stop, then lets the requests in flight end within the grace time.
+pub(super) async fn serve<L: Listener>(
+    mut listener: L,
+    router: Router,
+    (stop, grace): (CancellationToken, Duration),
+) {
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, (stream, _)) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            // A caller who hangs up is no event.
+            let _ = connection.await;
+            drop(slot);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight after the grace time and were cut");
+    }
+    connections.shutdown().await;
+}

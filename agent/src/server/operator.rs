@@ -1,0 +1,112 @@
+//! The agent's own paths, for its operator: state, counters, dead letters.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use trastienda_protocol::heartbeat::AgentStatus;
+use trastienda_protocol::ids::{EventId, Id as _, NotificationId, PaymentId};
+use trastienda_protocol::problem::{FieldError, Problem};
+use trastienda_protocol::time;
+use uuid::Uuid;
+
+use super::Refusal;
+use crate::agent::Core;
+use crate::buffer::{DeadLetter, public_id};
+
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 200;
+
+/// `GET /agent/status`
+pub(super) async fn status(State(core): State<Arc<Core>>) -> Result<Json<AgentStatus>, Refusal> {
+    Ok(Json(crate::status::status(&core.buffer, &core.hub_view, &core.clock).await?))
+}
+
+/// `GET /agent/metrics`
+pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Refusal> {
+    let status = crate::status::status(&core.buffer, &core.hub_view, &core.clock).await?;
+    let text = core.metrics.render(&status, core.buffer.damaged_files().len());
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// The page of a list that is asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /agent/dead-letters`
+pub(super) async fn list_dead_letters(
+    State(core): State<Arc<Core>>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, Refusal> {
+    let limit = match page.limit.as_deref().map(str::parse::<u32>) {
+        None => LIMIT_DEFAULT,
+        Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
+        Some(_) => return Err(refused("/limit", format!("must be a whole number from 1 to {LIMIT_MAX}"))),
+    };
+    let before = match page.cursor.as_deref().map(str::parse::<i64>) {
+        None => None,
+        Some(Ok(before)) => Some(before),
+        Some(Err(_)) => return Err(refused("/cursor", "must be a `next_cursor` of this list".to_owned())),
+    };
+    let mut letters = core.buffer.list_dead_letters(limit + 1, before).await?;
+    let limit = limit as usize;
+    let more = letters.len() > limit;
+    letters.truncate(limit);
+    let next_cursor = letters.last().filter(|_| more).map(|letter| letter.seq.to_string());
+    let data: Vec<Value> = letters.iter().map(describe).collect();
+    Ok(Json(json!({"data": data, "next_cursor": next_cursor})))
+}
+
+/// `POST /agent/dead-letters/{id}/retry`
+pub(super) async fn retry_dead_letter(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let not_found = || {
+        Refusal::from(Problem::new(
+            404,
+            "not_found",
+            "Not found",
+            "there is no dead letter of this id that can be tried again (an expired one cannot)",
+        ))
+    };
+    let uuid = parse_id(&id).ok_or_else(not_found)?;
+    if !core.buffer.revive(uuid).await? {
+        return Err(not_found());
+    }
+    let body = Json(json!({"id": id, "status": "pending"}));
+    Ok((axum::http::StatusCode::ACCEPTED, body).into_response())
+}
+
+fn parse_id(text: &str) -> Option<Uuid> {
+    let event = EventId::parse(text).map(EventId::uuid);
+    let notification = NotificationId::parse(text).map(NotificationId::uuid);
+    event.or(notification).or_else(|_| PaymentId::parse(text).map(PaymentId::uuid)).ok()
+}
+
+fn describe(letter: &DeadLetter) -> Value {
+    let at = |millis| DateTime::from_timestamp_millis(millis).map(time::format);
+    json!({
+        "id": public_id(letter.kind, letter.id),
+        "kind": letter.kind,
+        "reason": letter.reason,
+        "problem": letter.answer,
+        "order_id": letter.order_id,
+        "idempotency_key": letter.idempotency_key,
+        "accepted_at": at(letter.accepted_at),
+        "failed_at": at(letter.failed_at),
+        "attempts": letter.attempts,
+    })
+}
+
+fn refused(pointer: &str, message: String) -> Refusal {
+    Problem::validation(vec![FieldError::new(pointer, message)]).into()
+}

@@ -1,0 +1,80 @@
+//! How the agent sees the hub, and its state in numbers.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use trastienda_protocol::clock::Clock;
+use trastienda_protocol::heartbeat::{AgentStatus, HubState};
+
+use crate::buffer::{Buffer, StorageError};
+
+/// The agent's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How the hub is seen: written by whoever talked to it last, logged when it changes.
+#[derive(Debug, Clone)]
+pub struct HubView(watch::Sender<HubState>);
+
+impl Default for HubView {
+    /// Until it has answered, it counts as down.
+    fn default() -> Self {
+        Self(watch::Sender::new(HubState::Down))
+    }
+}
+
+impl HubView {
+    /// How it is seen now.
+    pub fn state(&self) -> HubState {
+        *self.0.borrow()
+    }
+
+    /// It is seen so from now on.
+    pub fn set(&self, state: HubState) {
+        let changed = self.0.send_if_modified(|seen| std::mem::replace(seen, state) != state);
+        if !changed {
+            return;
+        }
+        match state {
+            HubState::Up => tracing::info!("the hub answers"),
+            HubState::Down => {
+                tracing::warn!("the hub cannot be reached: calls are kept until it answers");
+            }
+            HubState::Unauthorized => tracing::error!(
+                "THE HUB REFUSES THE API KEY: nothing is forwarded, everything is kept; \
+                 check TRASTIENDA_API_KEY and whether the project is active"
+            ),
+            HubState::ProjectMismatch => tracing::error!(
+                "THE API KEY BELONGS TO ANOTHER PROJECT THAN THE BUFFER: nothing is forwarded, everything is kept; \
+                 put the old key back, or give the new project its own TRASTIENDA_AGENT_DATA_DIR"
+            ),
+        }
+    }
+
+    /// Returns once it answers; at once when it does.
+    pub async fn is_up(&self) {
+        // The sender lives as long as self, so the wait cannot end early.
+        let _ = self.0.subscribe().wait_for(|state| *state == HubState::Up).await;
+    }
+}
+
+/// The agent's state in numbers.
+///
+/// # Errors
+/// The buffer cannot be read.
+pub async fn status(
+    buffer: &Buffer,
+    hub: &HubView,
+    clock: &Arc<dyn Clock>,
+) -> Result<AgentStatus, StorageError> {
+    let totals = buffer.totals();
+    let oldest = buffer.oldest().await?;
+    let age = oldest.map_or(0, |oldest| (clock.now() - oldest).num_seconds().max(0));
+    Ok(AgentStatus {
+        hub: hub.state(),
+        buffered: totals.rows,
+        oldest_seconds: age.unsigned_abs(),
+        dead_letters: totals.dead_letters,
+        disk_bytes: buffer.disk_bytes(),
+        version: VERSION.to_owned(),
+    })
+}

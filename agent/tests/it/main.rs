@@ -1,0 +1,4 @@
+//! The agent over its real socket, against a hub that comes and goes.
+
+mod acceptance;
+mod support;

@@ -1,0 +1,244 @@
+//! A stub of the hub: takes batches, remembers what it took, and can be told to misbehave.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use trastienda_protocol::api_key::ApiKey;
+use trastienda_protocol::batch::Operation;
+use trastienda_protocol::problem::Problem;
+use url::Url;
+
+/// An operation that the stub took.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) operation: Operation,
+    /// How often it came.
+    pub(crate) times: usize,
+}
+
+/// What the stub answers to an operation: a status and a body.
+type Judge = Box<dyn Fn(&Operation) -> (u16, Value) + Send>;
+/// What the stub answers to a batch before it looks into it.
+type Porter = Box<dyn FnMut(usize) -> Option<Response> + Send>;
+
+#[derive(Default)]
+struct Memory {
+    taken: HashMap<String, Taken>,
+    order: Vec<String>,
+    batch_sizes: Vec<usize>,
+    heartbeats: Vec<Value>,
+    passed: Vec<(String, HeaderMap, Bytes)>,
+    judge: Option<Judge>,
+    porter: Option<Porter>,
+    project: String,
+    key: Option<ApiKey>,
+}
+
+type Shared = Arc<Mutex<Memory>>;
+
+pub(crate) struct StubHub {
+    address: SocketAddr,
+    memory: Shared,
+    key: ApiKey,
+    running: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
+}
+
+impl StubHub {
+    /// A stub that has an address and a project, and does not listen yet.
+    pub(crate) async fn away() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = super::key();
+        let memory = Memory {
+            project: "prj_0192f0c1d2e37a4b8c5d6e7f8091a2b3".to_owned(),
+            key: Some(key.clone()),
+            ..Memory::default()
+        };
+        Self { address, memory: Arc::new(Mutex::new(memory)), key, running: None }
+    }
+
+    pub(crate) async fn start() -> Self {
+        let mut hub = Self::away().await;
+        hub.come().await;
+        hub
+    }
+
+    /// Starts to listen.
+    pub(crate) async fn come(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let router = router(Arc::clone(&self.memory));
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = tokio::select! {
+                    accepted = listener.accept() => accepted.unwrap(),
+                    () = stopped.cancelled() => break,
+                };
+                let service = TowerToHyperService::new(router.clone());
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+            drop(listener);
+            connections.shutdown().await;
+        });
+        self.running = Some((stop, task));
+    }
+
+    /// Stops listening and cuts every connection.
+    pub(crate) async fn go(&mut self) {
+        let (stop, task) = self.running.take().unwrap();
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        Url::parse(&format!("http://{}", self.address)).unwrap()
+    }
+
+    pub(crate) fn key(&self) -> ApiKey {
+        self.key.clone()
+    }
+
+    /// The stub knows another key from now on.
+    pub(crate) fn rotate(&self, key: Option<ApiKey>) {
+        self.with(|memory| memory.key = key);
+    }
+
+    pub(crate) fn set_project(&self, project: &str) {
+        self.with(|memory| memory.project = project.to_owned());
+    }
+
+    pub(crate) fn judge(&self, judge: impl Fn(&Operation) -> (u16, Value) + Send + 'static) {
+        self.with(|memory| memory.judge = Some(Box::new(judge)));
+    }
+
+    pub(crate) fn porter(&self, porter: impl FnMut(usize) -> Option<Response> + Send + 'static) {
+        self.with(|memory| memory.porter = Some(Box::new(porter)));
+    }
+
+    pub(crate) fn taken(&self) -> HashMap<String, Taken> {
+        self.with(|memory| memory.taken.clone())
+    }
+
+    /// Ids in the order in which they were first taken.
+    pub(crate) fn order(&self) -> Vec<String> {
+        self.with(|memory| memory.order.clone())
+    }
+
+    pub(crate) fn batch_sizes(&self) -> Vec<usize> {
+        self.with(|memory| memory.batch_sizes.clone())
+    }
+
+    pub(crate) fn heartbeats(&self) -> Vec<Value> {
+        self.with(|memory| memory.heartbeats.clone())
+    }
+
+    pub(crate) fn passed(&self) -> Vec<(String, HeaderMap, Bytes)> {
+        self.with(|memory| memory.passed.clone())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
+        look(&mut self.memory.lock().unwrap())
+    }
+}
+
+/// A problem document as the hub writes it.
+pub(crate) fn problem(status: u16, code: &str) -> Response {
+    let body = serde_json::to_vec(&Problem::new(status, code, code, code)).unwrap();
+    let headers = [("content-type", "application/problem+json")];
+    (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+}
+
+fn router(memory: Shared) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/v1/project", get(project))
+        .route("/v1/batch", post(batch))
+        .route("/v1/agent/heartbeat", post(heartbeat))
+        .route("/v1/slow", any(|| async { std::future::pending::<()>().await }))
+        .fallback(pass)
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(memory)
+}
+
+fn refuse(memory: &Memory, headers: &HeaderMap) -> Option<Response> {
+    let expected = memory.key.as_ref().map(|key| format!("Bearer {}", key.expose()));
+    let given = headers.get("authorization").and_then(|value| value.to_str().ok());
+    (expected.is_none() || given != expected.as_deref()).then(|| problem(401, "unauthorized"))
+}
+
+async fn project(State(memory): State<Shared>, headers: HeaderMap) -> Response {
+    let memory = memory.lock().unwrap();
+    refuse(&memory, &headers)
+        .unwrap_or_else(|| Json(json!({"id": memory.project, "name": "Shop"})).into_response())
+}
+
+async fn heartbeat(State(memory): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let mut memory = memory.lock().unwrap();
+    refuse(&memory, &headers).unwrap_or_else(|| {
+        memory.heartbeats.push(body);
+        StatusCode::NO_CONTENT.into_response()
+    })
+}
+
+async fn batch(State(memory): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut memory = memory.lock().unwrap();
+    if let Some(refusal) = refuse(&memory, &headers) {
+        return refusal;
+    }
+    assert_eq!(headers["content-encoding"], "zstd");
+    let body: Value = serde_json::from_slice(&zstd::decode_all(body.as_ref()).unwrap()).unwrap();
+    let operations: Vec<Operation> =
+        body["operations"].as_array().unwrap().iter().map(|value| Operation::parse(value).unwrap()).collect();
+    memory.batch_sizes.push(operations.len());
+    if let Some(porter) = memory.porter.as_mut()
+        && let Some(answer) = porter(operations.len())
+    {
+        return answer;
+    }
+    let results: Vec<Value> = operations
+        .into_iter()
+        .map(|operation| {
+            let verdict = memory.judge.as_ref().map(|judge| judge(&operation));
+            let (status, body) = verdict.unwrap_or((202, json!({"id": operation.id})));
+            if status < 300 {
+                if !memory.taken.contains_key(&operation.id) {
+                    memory.order.push(operation.id.clone());
+                }
+                let taken = memory.taken.entry(operation.id.clone()).or_insert(Taken { operation, times: 0 });
+                taken.times += 1;
+            }
+            json!({"status": status, "body": body})
+        })
+        .collect();
+    Json(json!({"results": results})).into_response()
+}
+
+async fn pass(State(memory): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut memory = memory.lock().unwrap();
+    if let Some(refusal) = refuse(&memory, &parts.headers) {
+        return refusal;
+    }
+    let line = format!("{} {}", parts.method, parts.uri);
+    memory.passed.push((line.clone(), parts.headers, body.clone()));
+    let headers =
+        [("content-type", "application/json"), ("x-from", "hub"), ("ratelimit", "\"default\";r=1;t=2")];
+    (StatusCode::CREATED, headers, json!({"line": line, "bytes": body.len()}).to_string()).into_response()
+}

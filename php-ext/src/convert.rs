@@ -6,8 +6,8 @@
 
 use ext_php_rs::convert::{FromZval, IntoZval, IntoZvalDyn};
 use ext_php_rs::flags::DataType;
-use ext_php_rs::types::{ZendHashTable, ZendObject, Zval};
-use ext_php_rs::zend::{ExecutorGlobals, Function};
+use ext_php_rs::types::{ZendCallable, ZendHashTable, ZendObject, Zval};
+use ext_php_rs::zend::ExecutorGlobals;
 
 use crate::error::Error;
 
@@ -133,11 +133,11 @@ pub(crate) fn decode_array(json: &[u8]) -> Result<ArrayResult, Error> {
 
 /// Calls a JSON function. Its own exception comes back as a message; another stays pending.
 fn call(name: &str, arguments: Vec<&dyn IntoZvalDyn>) -> Result<Result<Zval, String>, Error> {
-    let function = Function::try_from_function(name)
-        .ok_or_else(|| Error::Internal(format!("PHP's `{name}` is not available")))?;
-    let value = function.try_call(arguments).map_err(engine_failed)?;
+    // Not `Function::try_from_function`: it copies more of an internal function than there is.
+    let function = ZendCallable::try_from_name(name).map_err(engine_failed)?;
+    let value = function.try_call(arguments);
     match ExecutorGlobals::pending_exception_class().as_deref() {
-        None => Ok(Ok(value)),
+        None => value.map(Ok).map_err(engine_failed),
         Some("JsonException") => {
             let message = ExecutorGlobals::take_exception()
                 .and_then(|exception| exception.try_call_method("getmessage", Vec::new()).ok())

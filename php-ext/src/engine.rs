@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the engine's C interface: each block says what makes it sound")]
 
 use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::args::ArgInfoTables;
@@ -63,25 +64,28 @@ pub(crate) fn runtime_exception() -> &'static ClassEntry {
 
 /// Keeps the entry of a class that this module registers.
 #[derive(Debug)]
-pub(crate) struct ClassSlot(AtomicPtr<ClassEntry>);
+pub(crate) struct ClassSlot {
+    class: AtomicPtr<ClassEntry>,
+    arguments: AtomicPtr<ArgInfoTables>,
+}
 
 impl ClassSlot {
     /// A slot for a class that is not registered yet.
     pub(crate) const fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
+        Self { class: AtomicPtr::new(ptr::null_mut()), arguments: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Keeps the entry. The tables of arguments belong to the engine from here on, which never frees
-    /// those of internal classes.
+    /// Keeps the entry, and the tables of its methods' arguments: the engine reads them for as long as
+    /// the class lives, which is as long as the process does.
     pub(crate) fn keep(&self, class: &'static mut ClassEntry, arguments: ArgInfoTables) {
-        self.0.store(class, Ordering::Release);
-        let _: &'static mut _ = Box::leak(arguments);
+        self.class.store(class, Ordering::Release);
+        self.arguments.store(Box::into_raw(Box::new(arguments)), Ordering::Release);
     }
 
     /// The entry; `RuntimeException` while the class is not registered, which only module startup sees.
     pub(crate) fn get(&self) -> &'static ClassEntry {
         // SAFETY: null, or the entry that the engine gave for the module's whole life.
-        unsafe { self.0.load(Ordering::Acquire).as_ref() }.unwrap_or_else(runtime_exception)
+        unsafe { self.class.load(Ordering::Acquire).as_ref() }.unwrap_or_else(runtime_exception)
     }
 }
 

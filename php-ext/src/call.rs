@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use trastienda_protocol::prefer::WAIT_MAX;
+use trastienda_protocol::problem::Problem;
 
 use crate::client::{self, Failure, Request, Route};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::ini;
 use crate::response::Response;
 
@@ -86,23 +87,27 @@ impl<'a> Call<'a> {
             Failure::NoAnswer(message) if matches!(self.method, "GET" | "HEAD" | "OPTIONS") => {
                 Error::AgentUnavailable(message)
             }
-            Failure::NoAnswer(message) => self.outcome_unknown(message),
+            Failure::NoAnswer(message) => self.outcome_unknown(message, None),
         })
     }
 
     /// Sends it; an answer that says no is an error.
     pub(crate) fn succeed(&self) -> Result<Response, Error> {
         let response = self.send()?;
-        if (200..300).contains(&response.status) {
-            Ok(response)
-        } else {
-            Err(Error::from_response(&response))
+        match response.status {
+            200..=299 => Ok(response),
+            // The agent had handed on what was to be made, and waited in vain.
+            504 if self.id.is_some() => {
+                let problem = error::problem_of(&response);
+                Err(self.outcome_unknown(problem.detail.clone(), Some(problem)))
+            }
+            _ => Err(Error::from_response(&response)),
         }
     }
 
-    /// That this call's outcome is not known.
-    pub(crate) fn outcome_unknown(&self, message: String) -> Error {
-        Error::OutcomeUnknown { id: self.id.clone().unwrap_or_default(), message }
+    fn outcome_unknown(&self, message: String, problem: Option<Problem>) -> Error {
+        let id = self.id.clone().unwrap_or_default();
+        Error::OutcomeUnknown { id, message, problem: problem.map(Box::new) }
     }
 }
 

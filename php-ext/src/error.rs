@@ -15,6 +15,8 @@ pub(crate) enum Error {
         id: String,
         /// What happened, for a person.
         message: String,
+        /// The agent's own words, if it was the agent that waited in vain.
+        problem: Option<Box<Problem>>,
     },
     /// The caller's arguments are refused here, before anything is sent.
     Invalid(FieldError),
@@ -50,13 +52,17 @@ impl Error {
 
     /// An answer whose status is not a success.
     pub(crate) fn from_response(response: &Response) -> Self {
-        let problem = serde_json::from_slice(&response.body).unwrap_or_else(|_| {
-            let detail = format!("the answer has status {} and no problem document", response.status);
-            Problem::new(response.status, "unexpected_answer", "Unexpected answer", detail)
-        });
         let retry_after = response.header("retry-after").and_then(|value| value.trim().parse().ok());
-        // The status line decides: the document may come from a hub whose status a proxy replaced.
-        let problem = Problem { status: response.status, ..problem };
-        Self::Refused(Box::new(Refusal { problem, retry_after }))
+        Self::Refused(Box::new(Refusal { problem: problem_of(response), retry_after }))
     }
+}
+
+/// The problem that a response is about.
+pub(crate) fn problem_of(response: &Response) -> Problem {
+    let problem = serde_json::from_slice(&response.body).unwrap_or_else(|_| {
+        let detail = format!("the answer has status {} and no problem document", response.status);
+        Problem::new(response.status, "unexpected_answer", "Unexpected answer", detail)
+    });
+    // The status line decides: the document may come from a hub whose status a proxy replaced.
+    Problem { status: response.status, ..problem }
 }

@@ -172,8 +172,10 @@ impl From<Error> for PhpException {
     fn from(error: Error) -> Self {
         match error {
             Error::AgentUnavailable(message) => new(Class::AgentUnavailable, &message, 0, []),
-            Error::OutcomeUnknown { id, message } => {
-                new(Class::OutcomeUnknown, &message, 0, [("id", zval(id))])
+            Error::OutcomeUnknown { id, message, problem } => {
+                let code = problem.as_ref().map_or(0, |problem| i64::from(problem.status));
+                let shared = problem.iter().flat_map(|problem| shared(problem));
+                new(Class::OutcomeUnknown, &message, code, shared.chain([("id", zval(id))]))
             }
             Error::Invalid(field) => {
                 let message = if field.pointer.is_empty() {
@@ -191,11 +193,7 @@ impl From<Error> for PhpException {
                     Class::RateLimited => Some(("retryAfter", zval(refusal.retry_after.map(i64::from)))),
                     _ => None,
                 };
-                let shared = [
-                    ("problemCode", zval(problem.code.as_str())),
-                    ("requestId", zval(problem.request_id.clone())),
-                ];
-                new(class, &problem.detail, i64::from(problem.status), shared.into_iter().chain(own))
+                new(class, &problem.detail, i64::from(problem.status), shared(problem).into_iter().chain(own))
             }
             Error::Signature(message) => new(Class::InvalidSignature, &message, 0, []),
             Error::Internal(message) => new(Class::Trastienda, &message, 0, []),
@@ -222,6 +220,11 @@ fn new(
     let mut thrown = Zval::new();
     thrown.set_object(&mut object);
     PhpException::new(message.to_owned(), 0, class).with_object(thrown)
+}
+
+/// What every exception about a problem carries.
+fn shared(problem: &Problem) -> [(&'static str, Zval); 2] {
+    [("problemCode", zval(problem.code.as_str())), ("requestId", zval(problem.request_id.clone()))]
 }
 
 fn field_errors(errors: &[FieldError]) -> Zval {

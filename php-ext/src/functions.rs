@@ -117,13 +117,7 @@ fn trastienda_payment_create(
         let call = Call::create("/v1/payments", id, json, budget)
             .header("idempotency-key", key)
             .header("prefer", prefer(options.wait, budget));
-        let response = call.send()?;
-        match response.status {
-            200..=299 => convert::decode_array(&response.body),
-            // The agent handed the payment on and gave up waiting: it may well exist.
-            504 => Err(call.outcome_unknown("the hub did not answer in time".to_owned())),
-            _ => Err(Error::from_response(&response)),
-        }
+        convert::decode_array(&call.succeed()?.body)
     };
     Ok(guard(body)?)
 }

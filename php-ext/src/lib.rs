@@ -1,13 +1,13 @@
 //! The PHP extension `trastienda.so`: a shop's calls, handed to the agent on the same host.
 //!
 //! Invariants:
-//! - A call never takes longer than its time budget, whatever the agent does ([`client`]).
+//! - A call never takes longer than its time budget, whatever the agent does (`client`).
 //! - The id of what a call makes exists before the first byte leaves, and a reconnect repeats it.
-//! - Nothing aborts PHP: every failure, panics included, is an exception ([`guard`], [`exception`]).
-//! - No lock and no pooled connection is held while PHP code may run ([`convert`]).
+//! - Nothing aborts PHP: every failure, panics included, is an exception (`guard`, `exception`).
+//! - No lock and no pooled connection is held while PHP code may run (`convert`).
 //!
 //! It deliberately stores nothing and retries nothing beyond one reconnect: that is the agent's work.
-//! Start reading at [`functions`].
+//! Start reading at `functions`.
 #![cfg_attr(
     debug_assertions,
     expect(

@@ -1,0 +1,15 @@
+--TEST--
+An answer that trickles in does not stretch the budget
+--FILE--
+<?php
+require __DIR__ . '/agent.inc';
+// The head comes at once and the body never: the call waits for the rest, and only for so long.
+$agent = StubAgent::start(['raw' => "HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n{"]);
+
+$start = hrtime(true);
+echo get_class(thrown(fn () => trastienda_event('a.b', [], ['timeout_ms' => 100]))), "\n";
+check('within the budget', (hrtime(true) - $start) / 1e6 < 300);
+?>
+--EXPECT--
+Trastienda\Exception\OutcomeUnknown
+within the budget: yes

@@ -30,6 +30,7 @@ pub fn build(app: &App) -> (Router, OpenApi) {
         .merge(providers())
         .merge(anybody());
     let (router, document) = router.split_for_parts();
+    let document = openapi::finish(document);
     let router = router
         .merge(openapi::docs(&document))
         .fallback(|| async { Error::NotFound("address") })
@@ -44,7 +45,7 @@ pub fn build(app: &App) -> (Router, OpenApi) {
 /// The document alone.
 pub fn document() -> OpenApi {
     let routes = shops().merge(operator()).merge(customers()).merge(providers()).merge(anybody());
-    OpenApiRouter::with_openapi(openapi::base()).merge(routes).into_openapi()
+    openapi::finish(OpenApiRouter::with_openapi(openapi::base()).merge(routes).into_openapi())
 }
 
 /// Shops, by their API key.

@@ -16,7 +16,7 @@ use crate::app::{App, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
 use crate::queue::{listen, worker};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{GRACE, Shutdown};
 use crate::{notifications, payments, queue, router, telemetry, webhooks};
 
 /// Runs the hub until it is told to stop.
@@ -79,9 +79,16 @@ async fn serve(
     }
     let (router, _) = router::build(&app);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
-    axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown.token.clone().cancelled_owned())
-        .await?;
+    let served = axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown.token.clone().cancelled_owned());
+    let out_of_time = async {
+        shutdown.token.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = served => result?,
+        () = out_of_time => tracing::warn!("some requests did not finish in time: their callers try again"),
+    }
     if !shutdown.finish().await {
         tracing::warn!("some work did not finish in time: its leases are released");
     }

@@ -77,3 +77,4 @@ create table webhook_logs (
 ) partition by range (id);
 
 create index webhook_logs_by_delivery on webhook_logs (project_id, delivery_id, created_at);
+create index webhook_logs_by_endpoint on webhook_logs (project_id, endpoint_id, created_at);

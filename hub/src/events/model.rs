@@ -94,7 +94,7 @@ pub struct DeliveryState {
     /// `pending`, `sent` or `failed`.
     pub status: String,
     /// Attempts so far.
-    pub attempts: i32,
+    pub attempt_count: i32,
 }
 
 /// An event with its deliveries.

@@ -313,6 +313,6 @@ fn show(app: &App, row: store::EndpointRow) -> Result<Endpoint> {
     })
 }
 
-fn parse_id(text: &str) -> Result<EndpointId> {
+pub(super) fn parse_id(text: &str) -> Result<EndpointId> {
     EndpointId::parse(text).map_err(|_| Error::NotFound("endpoint"))
 }

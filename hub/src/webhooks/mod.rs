@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod endpoints;
 mod fan_out;
 pub mod model;
+pub mod recovery;
 pub mod routes;
 pub mod schedule;
 pub(crate) mod store;

@@ -207,7 +207,7 @@ pub struct Delivery {
     /// `pending`, `sent` or `failed`.
     pub status: String,
     /// Attempts so far.
-    pub attempts: i32,
+    pub attempt_count: i32,
     /// When it is tried next, while pending.
     #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -247,8 +247,8 @@ pub struct DeliveryDetail {
     #[serde(flatten)]
     #[expect(missing_docs, reason = "documented on the type")]
     pub delivery: Delivery,
-    /// The attempts, oldest first, as the log keeps them.
-    pub attempt_log: Vec<Attempt>,
+    /// The attempts, oldest first.
+    pub attempts: Vec<Attempt>,
 }
 
 #[cfg(test)]

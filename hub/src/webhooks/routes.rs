@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::deliver::Deliveries;
 use super::model::{Delivery, DeliveryDetail};
-use super::{endpoints, store};
+use super::{endpoints, recovery, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::pagination::{Cursor, ListQuery, Page};
@@ -20,6 +20,7 @@ use crate::queue::worker::Queue as _;
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(endpoints::router())
+        .merge(recovery::router())
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(retry))
@@ -50,8 +51,8 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> 
     let mut conn = app.db.acquire().await?;
     let delivery =
         store::find_delivery(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("delivery"))?;
-    let attempt_log = store::list_attempts(&mut conn, caller.project.id, id).await?;
-    Ok(Json(DeliveryDetail { delivery, attempt_log }))
+    let attempts = store::list_attempts(&mut conn, caller.project.id, id).await?;
+    Ok(Json(DeliveryDetail { delivery, attempts }))
 }
 
 /// Sends a delivery again now, marked as a replay.

@@ -36,7 +36,7 @@ async fn an_event_arrives_signed_as_standard_webhooks(pool: PgPool) {
     );
     assert_eq!(payload["data"]["order_id"], "A-1");
     assert_eq!(
-        (delivery["attempts"].as_i64(), delivery["last_response_code"].as_i64()),
+        (delivery["attempt_count"].as_i64(), delivery["last_response_code"].as_i64()),
         (Some(1), Some(200))
     );
     assert_eq!(receiver.received().len(), 1);
@@ -52,7 +52,7 @@ async fn a_failed_delivery_is_tried_again_by_the_schedule_and_logged(pool: PgPoo
     let pending = test
         .until("one failed attempt", async || {
             let list = test.get(&key, "/v1/webhook-deliveries").await;
-            list.body["data"].get(0).filter(|delivery| delivery["attempts"] == 1).cloned()
+            list.body["data"].get(0).filter(|delivery| delivery["attempt_count"] == 1).cloned()
         })
         .await;
     assert_eq!(
@@ -61,9 +61,9 @@ async fn a_failed_delivery_is_tried_again_by_the_schedule_and_logged(pool: PgPoo
     );
     test.clock.advance(TimeDelta::seconds(73));
     let failed = test.delivery(&key, "failed").await;
-    assert_eq!(failed["attempts"], 2);
+    assert_eq!(failed["attempt_count"], 2);
     let detail = test.get(&key, &format!("/v1/webhook-deliveries/{}", failed["id"].as_str().unwrap())).await;
-    let log = detail.body["attempt_log"].as_array().unwrap();
+    let log = detail.body["attempts"].as_array().unwrap();
     assert_eq!(
         (log.len(), log[0]["response_code"].as_i64(), log[1]["response"].as_str()),
         (2, Some(500), Some("thanks"))
@@ -99,7 +99,7 @@ async fn retries_on_429_after_retry_after(pool: PgPool) {
             let list = test.get(&key, "/v1/webhook-deliveries").await;
             list.body["data"]
                 .get(0)
-                .filter(|delivery| delivery["attempts"] == 1)
+                .filter(|delivery| delivery["attempt_count"] == 1)
                 .map(|delivery| delivery["next_attempt_at"].clone())
         })
         .await;
@@ -203,7 +203,7 @@ async fn an_ordered_endpoint_gets_one_at_a_time_and_a_failure_holds_the_rest(poo
     }
     test.until("the first failed", async || {
         let answer = test.get(&key, &format!("/v1/events/{}", events[0])).await;
-        (answer.body["deliveries"][0]["attempts"] == 1).then_some(())
+        (answer.body["deliveries"][0]["attempt_count"] == 1).then_some(())
     })
     .await;
     assert_eq!(receiver.received().len(), 1);
@@ -287,4 +287,33 @@ async fn the_lease_of_a_hub_that_is_gone_is_taken_back_at_once(pool: PgPool) {
     test.post(&key, &format!("/v1/webhook-endpoints/{id}/enable"), json!({})).await;
     test.delivery(&key, "sent").await;
     assert_eq!(receiver.received().len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_time_range_is_replayed_after_a_dry_run(pool: PgPool) {
+    let (test, receiver) = (TestApp::new(pool).await, Receiver::start().await);
+    let (_, key) = test.project().await;
+    receiver.answer(500, &[]);
+    let (id, _) =
+        endpoint(&test, &key, json!({"url": receiver.url(), "events": ["*"], "retry_schedule": []})).await;
+    let since = trastienda_protocol::time::format(test.now());
+    order(&test, &key).await;
+    test.delivery(&key, "failed").await;
+    test.clock.advance(TimeDelta::seconds(1));
+    receiver.answer(200, &[]);
+    let path = format!("/v1/webhook-endpoints/{id}/replay");
+    let dry = test.post(&key, &path, json!({"since": since, "dry_run": true})).await;
+    assert_eq!((dry.status.as_u16(), dry.body["queued"].as_i64()), (202, Some(1)));
+    let other = json!({"since": since, "event_type": "order.paid"});
+    assert_eq!(test.post(&key, &path, other).await.body["queued"], 0);
+    assert_eq!(test.post(&key, &path, json!({"since": since, "rate_per_second": 5})).await.body["queued"], 1);
+    let sent = test.delivery(&key, "sent").await;
+    assert_eq!(receiver.received()[1].header("trastienda-replay"), sent["id"].as_str().unwrap());
+    let stats = test.get(&key, &format!("/v1/webhook-endpoints/{id}/stats")).await;
+    assert_eq!(
+        (stats.body["windows"]["1h"]["sent"].as_i64(), stats.body["windows"]["24h"]["failed"].as_i64()),
+        (Some(1), Some(1))
+    );
+    let wrong = test.post(&key, &path, json!({"until": "2026-01-01T00:00:00Z", "status": "sent"})).await;
+    assert_eq!(wrong.pointers(), ["/since", "/status"]);
 }

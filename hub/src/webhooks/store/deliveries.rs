@@ -85,7 +85,7 @@ pub(crate) async fn list_states(
         id: DeliveryId::from_uuid(row.0).to_string(),
         endpoint: EndpointId::from_uuid(row.1).to_string(),
         status: row.2,
-        attempts: row.3,
+        attempt_count: row.3,
     };
     Ok(rows.into_iter().map(|row| state((row.id, row.endpoint_id, row.status, row.attempts))).collect())
 }
@@ -302,7 +302,7 @@ impl From<DeliveryRow> for Delivery {
             order_id: row.order_id,
             next_attempt_at: (row.status == "pending").then_some(row.run_at),
             status: row.status,
-            attempts: row.attempts,
+            attempt_count: row.attempts,
             last_response_code: row.last_response_code,
             last_error: row.last_error,
             created_at: row.created_at,

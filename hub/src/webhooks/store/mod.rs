@@ -2,6 +2,8 @@
 
 mod deliveries;
 mod endpoints;
+mod recovery;
 
 pub(crate) use deliveries::*;
 pub(crate) use endpoints::*;
+pub(crate) use recovery::*;

@@ -97,12 +97,20 @@ impl<'a> Call<'a> {
         match response.status {
             200..=299 => Ok(response),
             // The agent had handed on what was to be made, and waited in vain.
-            504 if self.id.is_some() => {
-                let problem = error::problem_of(&response);
-                Err(self.outcome_unknown(problem.detail.clone(), Some(problem)))
-            }
+            504 if self.id.is_some() => Err(self.lost_on_the_way(&response)),
+            // Money may have moved before the failure; 503 and 507 say that nothing was done.
+            500 | 502 if self.is_payment() => Err(self.lost_on_the_way(&response)),
             _ => Err(Error::from_response(&response)),
         }
+    }
+
+    fn is_payment(&self) -> bool {
+        self.id.as_deref().is_some_and(|id| id.starts_with("pay_"))
+    }
+
+    fn lost_on_the_way(&self, response: &Response) -> Error {
+        let problem = error::problem_of(response);
+        self.outcome_unknown(problem.detail.clone(), Some(problem))
     }
 
     fn outcome_unknown(&self, message: String, problem: Option<Problem>) -> Error {

@@ -1,6 +1,6 @@
 //! A Laravel shop: served by PHP, with the extension loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -170,6 +170,24 @@ impl Shop {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "artisan {} failed: {text}{errors}", arguments.join(" "));
+        Ok(text)
+    }
+
+    /// Runs a PHP script that is given the shop's directory, with the extension loaded, and gives what it printed.
+    pub async fn script(
+        &self,
+        transport: Transport,
+        script: &Path,
+        arguments: &[&str],
+    ) -> anyhow::Result<String> {
+        let output = self.php(Some(transport)).arg(script).arg(&self.code).args(arguments).output().await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{} failed: {text}{}",
+            script.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(text)
     }
 

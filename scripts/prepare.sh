@@ -6,8 +6,7 @@ cd "$(dirname "$0")/.."
 : "${DATABASE_URL:?run \`make prepare\`, or set DATABASE_URL to an empty database}"
 out=${SQLX_OUT:-$PWD/.sqlx}
 
-key=$(head -c 32 /dev/zero | base64)
-SQLX_OFFLINE=true TRASTIENDA_MASTER_KEY=$key cargo run --quiet --package trastienda-hub -- migrate
+cargo run --quiet --package e2e --bin migrate
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

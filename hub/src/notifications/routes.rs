@@ -90,8 +90,8 @@ async fn get(
     let row = store::find_notification(&mut conn, caller.project.id, id).await?;
     let notification = show(&app, row.ok_or(Error::NotFound("notification"))?)?;
     let content = store::get_content(&mut conn, caller.project.id, id).await?;
-    let attempt_log = store::list_attempts(&mut conn, caller.project.id, id).await?;
-    Ok(Json(NotificationDetail { notification, content, attempt_log }))
+    let attempts = store::list_attempts(&mut conn, caller.project.id, id).await?;
+    Ok(Json(NotificationDetail { notification, content, attempts }))
 }
 
 /// Sends a failed notification again, or a waiting one at once.
@@ -150,7 +150,10 @@ async fn cancel(
             return Err(conflict("already_sent", "the notification was sent and cannot be taken back"));
         }
         _ => {
-            return Err(conflict("already_failed", "the notification has failed: there is nothing to cancel"));
+            return Err(conflict(
+                "already_failed",
+                "the notification has failed: there is nothing to cancel",
+            ));
         }
     }
     not_in_flight(&row)?;

@@ -1,30 +1,65 @@
-//! Payments.
+//! Payments: the truth about every order, whatever the provider and the network do.
+//!
+//! Invariants:
+//! - **Never twice.** The row, the provider's key and the caller's `Idempotency-Key` commit before a call leaves
+//!   ([`create`]); an unknown outcome is looked into before anything is sent again ([`work`]).
+//! - **Unknown is a state.** A call that timed out is neither paid nor failed; it is asked about until it is known.
+//! - **Nothing is believed but the provider's own answer.** A notice says which payment to ask about ([`inbound`],
+//!   [`notices`]); with every notice lost, asking on a schedule finds out as well ([`schedule`]).
+//! - **Order of arrival does not matter.** Status is a pure function of the provider's payments as last seen
+//!   ([`status`]), moved under the row's lock, and its events commit with it ([`settle`]).
+//! - Timeline, logs and metrics hold nothing personal and no card data.
+//!
+//! Not here: what a card's number is (the browser makes a token of it), and differences with the provider's books.
+//! Read next: [`provider`] for what a provider has to say, [`routes`] for what callers may ask.
+
+mod batch;
+mod calls;
+mod changes;
+mod create;
+mod credentials;
+pub mod inbound;
+pub mod model;
+mod notices;
+mod provider;
+mod refunds;
+mod request;
+pub mod routes;
+mod schedule;
+mod settle;
+pub mod setup;
+pub mod status;
+mod store;
+mod waiters;
+mod work;
+
+use chrono::TimeDelta;
+
 use crate::app::App;
-pub mod routes {
-    //! Routes.
-    use crate::app::App;
-    use utoipa_axum::router::OpenApiRouter;
-    /// Routes.
-    pub fn router() -> OpenApiRouter<App> {
-        OpenApiRouter::new()
-    }
+use crate::queue::worker;
+
+pub(crate) use batch::apply as batch;
+
+/// How long notices are kept once they are over.
+const NOTICES_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Starts the queues.
+pub fn start(app: &App) {
+    worker::start(app, work::Jobs::<false>(app.clone()));
+    worker::start(app, work::Jobs::<true>(app.clone()));
+    worker::start(app, notices::Notices(app.clone()));
+    app.shutdown.spawn(forget_notices(app.clone()));
 }
-pub mod inbound {
-    //! Routes.
-    use crate::app::App;
-    use utoipa_axum::router::OpenApiRouter;
-    /// Routes.
-    pub fn router() -> OpenApiRouter<App> {
-        OpenApiRouter::new()
+
+/// Forgets old notices, once an hour.
+async fn forget_notices(app: App) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(std::time::Duration::from_hours(1)) => {}
+            () = app.shutdown.token.cancelled() => return,
+        }
+        if let Err(error) = store::delete_notices_over(&app.db, app.clock.now() - NOTICES_KEPT).await {
+            tracing::warn!(%error, "old notices were not forgotten");
+        }
     }
-}
-/// Starts the queue.
-pub fn start(_app: &App) {}
-/// One operation of a batch.
-pub(crate) async fn batch(
-    _app: &App,
-    _context: &std::sync::Arc<crate::projects::model::ProjectContext>,
-    _operation: trastienda_protocol::batch::Operation,
-) -> crate::http::Result<trastienda_protocol::batch::OperationResult> {
-    Err(crate::http::Error::Unavailable("this service"))
 }

@@ -1,0 +1,211 @@
+//! Taking a payment: everything that must never be lost or doubled is committed before the provider hears of it.
+//!
+//! The row, its provider key and the caller's `Idempotency-Key` commit together; the queue makes the call and goes
+//! on by itself; the caller waits for as long as they like to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use trastienda_protocol::fingerprint::fingerprint;
+use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
+use trastienda_protocol::payment::NewPayment;
+use trastienda_protocol::problem::{FieldError, Problem};
+
+use super::model::{Action, Payment};
+use super::provider::{self, Provider};
+use super::request::Request;
+use super::status::{Standing, Status};
+use super::work::Jobs;
+use super::{store, waiters};
+use crate::app::App;
+use crate::events::ingest::check_id;
+use crate::http::{Error, Result, idempotency};
+use crate::projects::model::{ProjectContext, Service};
+use crate::projects::quota;
+use crate::queue::worker::Queue as _;
+
+/// For how long a repeat is told that the first call is still running.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+
+/// A payment to be taken.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    pub(crate) new: NewPayment,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) idempotency_key: String,
+    /// How long the caller waits for the outcome.
+    pub(crate) wait: Duration,
+    /// Whether an agent has acknowledged it already: then no quota refuses it.
+    pub(crate) acknowledged: bool,
+}
+
+impl Creation {
+    /// Reads a body.
+    pub(crate) fn parse(app: &App, body: &Value, idempotency_key: String, wait: Duration) -> Result<Self> {
+        let new = NewPayment::parse(body)?;
+        let fingerprint = fingerprint(&app.fingerprint_key, body);
+        Ok(Self { new, fingerprint, idempotency_key, wait, acknowledged: false })
+    }
+}
+
+/// A payment that was taken, now or by an earlier call.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) payment: Payment,
+    pub(crate) replayed: bool,
+}
+
+/// Takes a payment and waits for its outcome, in a task of its own: a caller who hangs up cuts nothing.
+pub(crate) async fn create(app: &App, context: Arc<ProjectContext>, creation: Creation) -> Result<Taken> {
+    let app = app.clone();
+    let task = tokio::spawn(async move {
+        let project = context.project.id;
+        let mut tx = app.db.begin().await?;
+        let (id, replayed) = take(&app, &mut tx, &context, &creation).await?;
+        tx.commit().await?;
+        if !replayed {
+            app.wakes.wake(Jobs::<false>::NAME);
+        }
+        let waited = waiters::wait(&app, project, id, creation.wait, Payment::is_made).await;
+        if !replayed && !creation.wait.is_zero() {
+            idempotency::release(&mut *app.db.acquire().await?, project, &creation.idempotency_key).await?;
+        }
+        Ok(Taken { payment: waited?, replayed })
+    });
+    task.await.map_err(|error| Error::Internal(error.into()))?
+}
+
+/// Writes the payment, unless an earlier call did.
+async fn take(
+    app: &App,
+    conn: &mut PgConnection,
+    context: &ProjectContext,
+    creation: &Creation,
+) -> Result<(PaymentId, bool)> {
+    let now = app.clock.now();
+    let project = context.project.id;
+    let id = match creation.new.id {
+        Some(id) => check_id(id, now, context.limits.retention_days)?,
+        None => app.new_id(),
+    };
+    let claim = idempotency::Claim {
+        project,
+        key: &creation.idempotency_key,
+        fingerprint: &creation.fingerprint,
+        kind: "payment",
+        resource: id.uuid(),
+        lease_until: (!creation.wait.is_zero()).then(|| now + LEASE),
+    };
+    if let Some(existing) = idempotency::claim(conn, claim, now).await? {
+        return Ok((PaymentId::from_uuid(existing), true));
+    }
+    if let Some(existing) = store::find_payment(conn, project, id).await? {
+        return replay(conn, &existing, creation).await;
+    }
+    let provider = check(conn, project, &creation.new, now).await?;
+    let payment = build(app, project, id, provider, creation);
+    if store::insert_payment(conn, &payment).await? {
+        quota::take(conn, context, Service::Payments, now, creation.acknowledged).await?;
+        Ok((id, false))
+    } else {
+        let existing = store::get_payment(conn, project, id).await?;
+        replay(conn, &existing, creation).await
+    }
+}
+
+/// The same id under another key is the same payment, if it is the same call.
+async fn replay(
+    conn: &mut PgConnection,
+    existing: &Payment,
+    creation: &Creation,
+) -> Result<(PaymentId, bool)> {
+    if existing.fingerprint != creation.fingerprint {
+        return Err(idempotency::reused());
+    }
+    idempotency::release(conn, existing.project_id, &creation.idempotency_key).await?;
+    Ok((existing.id, true))
+}
+
+/// What can be said about it before the provider is asked.
+async fn check(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    new: &NewPayment,
+    now: DateTime<Utc>,
+) -> Result<&'static dyn Provider> {
+    let Some(provider) = provider::for_method(new.method) else {
+        let offered = "`checkout`, `card`, `pix` and `ticket`";
+        return Err(Error::field(
+            "/method",
+            format!("is not offered by this version, which knows {offered}"),
+        ));
+    };
+    let configured = store::find_provider(conn, project, provider.name()).await?;
+    let mut errors = Vec::new();
+    if new.expires_at.is_some_and(|at| at <= now) {
+        errors.push(FieldError::new("/expires_at", "must be in the future"));
+    }
+    let charges_in =
+        configured.as_ref().and_then(|row| row.site.as_deref()).and_then(|site| provider.currency(site));
+    if let Some(currency) = charges_in.filter(|currency| *currency != new.amount.currency) {
+        let message =
+            format!("must be {}: the provider's account charges in nothing else", currency.as_str());
+        errors.push(FieldError::new("/currency", message));
+    }
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors));
+    }
+    if configured.is_none() {
+        let detail = format!(
+            "the project has no credentials at {0}: set them with `PUT /v1/payment-providers/{0}`",
+            provider.name()
+        );
+        return Err(Problem::new(422, "provider_not_configured", "Provider not configured", detail).into());
+    }
+    Ok(provider)
+}
+
+fn build(
+    app: &App,
+    project: ProjectId,
+    id: PaymentId,
+    provider: &dyn Provider,
+    creation: &Creation,
+) -> Payment {
+    let now = app.clock.now();
+    let new = &creation.new;
+    Payment {
+        project_id: project,
+        id,
+        provider: provider.name().to_owned(),
+        method: new.method,
+        order_id: new.order_id.clone(),
+        amount: new.amount,
+        order_amount: new.order_amount,
+        request: Request::from(new),
+        metadata: new.metadata.clone(),
+        standing: Standing {
+            status: Status::Pending,
+            detail: None,
+            refunded_minor: 0,
+            external_id: None,
+            dispute: None,
+        },
+        provider_reference: None,
+        provider_key: app.ids.uuid(now).to_string(),
+        checkout_url: None,
+        qr_code: None,
+        ticket_url: None,
+        action: Some(Action::Create),
+        run_at: now,
+        synced_at: None,
+        expires_at: new.expires_at,
+        fingerprint: creation.fingerprint.to_vec(),
+        created_at: now,
+        updated_at: now,
+        paid_at: None,
+    }
+}

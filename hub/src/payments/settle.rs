@@ -1,0 +1,232 @@
+//! Moving a payment: what the provider says is taken in under the row's lock, and what follows from it (timeline,
+//! `payment.*`, `order.paid`) commits with it.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+
+use super::model::{Action, Payment, TimelineEntry};
+use super::provider::Snapshot;
+use super::status::{self, Attempt, Standing, Status};
+use super::store;
+use crate::app::App;
+use crate::events::{self, Emit};
+
+/// What taking something in did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// Something about the payment or its attempts changed.
+    pub(crate) changed: bool,
+    /// Events were stored: wake their queues after the commit.
+    pub(crate) told: bool,
+}
+
+impl Moved {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { changed: self.changed || other.changed, told: self.told || other.told }
+    }
+}
+
+/// Takes in what the provider says of one of its payments. `payment` is locked.
+pub(crate) async fn take_in(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &mut Payment,
+    snapshot: &Snapshot,
+    account_id: Option<&str>,
+) -> anyhow::Result<Moved> {
+    let now = app.clock.now();
+    let Some(state) = snapshot.state else {
+        // What it means is not known here, so nothing may follow from it.
+        alert(payment, "unknown_status", "the provider gave a status that this version does not know");
+        note(app, conn, payment, "status", "unknown provider status: kept as it was").await?;
+        return Ok(Moved { changed: true, told: false });
+    };
+    let same_account = match (account_id, snapshot.account_id.as_deref()) {
+        (Some(ours), Some(theirs)) => ours == theirs,
+        _ => true,
+    };
+    let seen = Attempt {
+        external_id: snapshot.external_id.clone(),
+        state,
+        reason: snapshot.reason.clone(),
+        refunded_minor: snapshot.refunded_minor,
+        is_match: same_account && snapshot.amount == Some(payment.amount),
+        updated_at: snapshot.updated_at,
+    };
+    let mut attempts = store::list_attempts(conn, payment).await?;
+    match attempts.iter_mut().find(|attempt| attempt.external_id == seen.external_id) {
+        Some(known) if !seen.supersedes(known) => return Ok(Moved::default()),
+        Some(known) => *known = seen.clone(),
+        None => attempts.push(seen.clone()),
+    }
+    store::upsert_attempt(conn, payment, &seen, now).await?;
+    let said = match &seen.reason {
+        Some(reason) => format!("attempt {} is {} ({reason})", seen.external_id, state.as_str()),
+        None => format!("attempt {} is {}", seen.external_id, state.as_str()),
+    };
+    note(app, conn, payment, "status", &said).await?;
+    if !seen.is_match {
+        alert(
+            payment,
+            "mismatch",
+            "the provider's payment has another amount, currency or account: not taken as paid",
+        );
+        note(app, conn, payment, "status", "amount, currency or account differ: not taken as paid").await?;
+    }
+    if state.is_captured() && status::count_holding(&attempts) > 1 {
+        alert(payment, "paid_twice", "two attempts of one payment hold money: one is to be given back");
+        note(app, conn, payment, "status", "paid more than once: one attempt is to be given back").await?;
+    }
+    let next = status::derive(payment.rules(), &payment.standing, &attempts);
+    let moved = settle(app, conn, payment, next).await?;
+    Ok(Moved { changed: true, ..moved })
+}
+
+/// Takes in several, in the provider's own order of changes.
+pub(crate) async fn take_in_all(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &mut Payment,
+    snapshots: &[Snapshot],
+    account_id: Option<&str>,
+) -> anyhow::Result<Moved> {
+    let mut ordered: Vec<&Snapshot> = snapshots.iter().collect();
+    ordered.sort_by_key(|snapshot| snapshot.updated_at);
+    let mut moved = Moved::default();
+    for snapshot in ordered {
+        moved = moved.and(take_in(app, conn, payment, snapshot, account_id).await?);
+    }
+    Ok(moved)
+}
+
+/// Ends a pending payment without the provider: refused, cancelled, expired.
+pub(crate) async fn close(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &mut Payment,
+    detail: &str,
+) -> anyhow::Result<Moved> {
+    if payment.standing.status != Status::Pending {
+        return Ok(Moved::default());
+    }
+    let next =
+        Standing { status: Status::Failed, detail: Some(detail.to_owned()), ..payment.standing.clone() };
+    settle(app, conn, payment, next).await
+}
+
+/// Writes where the payment stands now, and what follows from that.
+pub(crate) async fn settle(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &mut Payment,
+    next: Standing,
+) -> anyhow::Result<Moved> {
+    if next == payment.standing {
+        return Ok(Moved::default());
+    }
+    let now = app.clock.now();
+    let told = status::events(&payment.standing, &next);
+    if next.status == Status::Paid {
+        payment.paid_at = payment.paid_at.or(Some(now));
+    }
+    if next.status != Status::Pending && payment.action == Some(Action::Sync) {
+        payment.action = None;
+    }
+    payment.standing = next;
+    payment.updated_at = now;
+    store::update_standing(conn, payment, now).await?;
+    let (status, detail) = (payment.standing.status.as_str(), payment.standing.detail.clone());
+    tracing::info!(project.id = %payment.project_id, payment.id = %payment.id, status, detail, "a payment moved");
+    metrics::counter!("trastienda_payment_moves_total", "provider" => payment.provider.clone(), "status" => status)
+        .increment(1);
+    let entry = TimelineEntry {
+        at: now,
+        kind: "status".to_owned(),
+        outcome: told.first().map_or_else(|| "moved".to_owned(), |event| (*event).to_owned()),
+        status: Some(status.to_owned()),
+        detail,
+        provider_request_id: None,
+        duration_ms: None,
+    };
+    store::insert_entry(conn, payment, app.ids.uuid(now), &entry).await?;
+    for event_type in &told {
+        emit(app, conn, payment, event_type, payment.event_data()).await?;
+    }
+    if told.contains(&"payment.paid") {
+        tell_order_paid(app, conn, payment).await?;
+    }
+    Ok(Moved { changed: true, told: !told.is_empty() })
+}
+
+/// Tells `order.paid` once what is paid for the order reaches what it costs.
+async fn tell_order_paid(app: &App, conn: &mut PgConnection, payment: &Payment) -> anyhow::Result<()> {
+    let sum = store::lock_order_sum(conn, payment).await?;
+    if sum < payment.order_amount.minor {
+        return Ok(());
+    }
+    let paid = trastienda_protocol::money::Money { minor: sum, currency: payment.amount.currency };
+    let mut data = payment.event_data();
+    data.insert("paid_amount".to_owned(), json!(paid.to_string()));
+    emit(app, conn, payment, "order.paid", data).await
+}
+
+async fn emit(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    event_type: &'static str,
+    data: Map<String, Value>,
+) -> anyhow::Result<()> {
+    let emit = Emit { event_type, order_id: Some(payment.order_id.clone()), data };
+    match events::emit(app, conn, payment.project_id, emit).await {
+        Ok(_) => Ok(()),
+        Err(crate::http::Error::Internal(error)) => Err(error),
+        Err(other) => Err(anyhow::anyhow!("{event_type} was not stored: {other:?}")),
+    }
+}
+
+/// Writes a line of the timeline.
+pub(crate) async fn note(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    kind: &str,
+    outcome: &str,
+) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    let entry = TimelineEntry {
+        at: now,
+        kind: kind.to_owned(),
+        outcome: outcome.to_owned(),
+        status: None,
+        detail: None,
+        provider_request_id: None,
+        duration_ms: None,
+    };
+    store::insert_entry(conn, payment, app.ids.uuid(now), &entry).await
+}
+
+/// Something that a person must look at.
+fn alert(payment: &Payment, kind: &'static str, message: &'static str) {
+    metrics::counter!("trastienda_payment_alerts_total", "kind" => kind).increment(1);
+    tracing::error!(project.id = %payment.project_id, payment.id = %payment.id, alert = kind, "{message}");
+}
+
+/// When it happened, for entries that were made before the transaction.
+pub(crate) fn call_entry(
+    at: DateTime<Utc>,
+    outcome: String,
+    request_id: Option<String>,
+    duration_ms: i32,
+) -> TimelineEntry {
+    TimelineEntry {
+        at,
+        kind: "call".to_owned(),
+        outcome,
+        status: None,
+        detail: None,
+        provider_request_id: request_id,
+        duration_ms: Some(duration_ms),
+    }
+}

@@ -1,0 +1,164 @@
+//! SQL of payments as jobs: what is to be done next, and who is doing it.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
+use uuid::Uuid;
+
+use crate::payments::model::{Action, Payment};
+use crate::queue::Lease;
+
+/// A payment that this hub may work on now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimedPayment {
+    pub(crate) project: ProjectId,
+    pub(crate) id: PaymentId,
+    pub(crate) lease_token: Uuid,
+    /// Claims of this action, this one included.
+    pub(crate) attempts: i32,
+}
+
+/// Claims payments that are due: those that are only asked about, or all others.
+pub(crate) async fn claim_payments(
+    db: &PgPool,
+    lease: Lease,
+    limit: i64,
+    is_sync: bool,
+) -> sqlx::Result<Vec<ClaimedPayment>> {
+    let rows = sqlx::query!(
+        r#"
+        with due as (
+            select project_id, id
+            from payment_transactions
+            where action is not null
+              and lease_token is null
+              and (action = 'sync') = $3
+              and run_at <= $1
+            order by run_at
+            limit $2
+            -- Another hub's claim is under way on these rows.
+            for update skip locked
+        )
+        update payment_transactions t
+        set lease_token = $4, lease_hub = $5, lease_until = $6, attempts = attempts + 1
+        from due
+        where t.project_id = due.project_id and t.id = due.id
+        returning t.project_id, t.id, t.attempts
+        "#,
+        lease.now,
+        limit,
+        is_sync,
+        lease.token,
+        lease.hub,
+        lease.until,
+    )
+    .fetch_all(db)
+    .await?;
+    let claimed = rows.into_iter().map(|row| ClaimedPayment {
+        project: ProjectId::from_uuid(row.project_id),
+        id: PaymentId::from_uuid(row.id),
+        lease_token: lease.token,
+        attempts: row.attempts,
+    });
+    Ok(claimed.collect())
+}
+
+/// What is to be done next, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) action: Option<Action>,
+    pub(crate) run_at: DateTime<Utc>,
+    /// Whether the action is tried again rather than begun.
+    pub(crate) is_retry: bool,
+}
+
+/// Ends a claim and says what comes next. `synced_at` is kept unless it is given.
+pub(crate) async fn release_payment(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    next: Next,
+    synced_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update payment_transactions
+        set action = $3,
+            run_at = $4,
+            attempts = case when $5 then attempts else 0 end,
+            synced_at = coalesce($6, synced_at),
+            lease_token = null, lease_hub = null, lease_until = null
+        where project_id = $1 and id = $2
+        "#,
+        payment.project_id.uuid(),
+        payment.id.uuid(),
+        next.action.map(Action::as_str),
+        next.run_at,
+        next.is_retry,
+        synced_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Begins an action on a locked payment that is not being worked on; false if it is.
+pub(crate) async fn start_action(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    action: Action,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        r#"
+        update payment_transactions
+        set action = $3, run_at = $4, attempts = 0
+        where project_id = $1 and id = $2 and lease_token is null
+        "#,
+        payment.project_id.uuid(),
+        payment.id.uuid(),
+        action.as_str(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Does what is to be done next at once.
+pub(crate) async fn hasten(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: PaymentId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<bool> {
+    let result = sqlx::query!(
+        r#"
+        update payment_transactions
+        set run_at = $3
+        where project_id = $1 and id = $2 and action is not null and lease_token is null and run_at > $3
+        "#,
+        project.uuid(),
+        id.uuid(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Remembers that the provider was asked about a locked payment.
+pub(crate) async fn mark_synced(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update payment_transactions set synced_at = $3 where project_id = $1 and id = $2",
+        payment.project_id.uuid(),
+        payment.id.uuid(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

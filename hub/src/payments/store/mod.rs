@@ -1,0 +1,17 @@
+//! All SQL of the payments slice.
+
+mod attempts;
+mod jobs;
+mod notices;
+mod payments;
+mod providers;
+mod refunds;
+mod timeline;
+
+pub(crate) use attempts::*;
+pub(crate) use jobs::*;
+pub(crate) use notices::*;
+pub(crate) use payments::*;
+pub(crate) use providers::*;
+pub(crate) use refunds::*;
+pub(crate) use timeline::*;

@@ -1,0 +1,361 @@
+//! The queue of payments: makes them at their providers, asks how they stand, withdraws them, gives money back.
+//!
+//! Never twice: the row, the provider's key and the claim are committed before a call leaves. Each claim counts, so
+//! a second claim knows that an earlier call may have had its effect (also when a hub died over it): it looks for
+//! what was made before it sends anything, and sends under the same key.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+
+use super::calls::Calls;
+use super::credentials::{self, Credentials};
+use super::model::{Action, Payment};
+use super::provider::{self, CallError, Created, Order, Provider, Snapshot, Withdrawal};
+use super::settle::{self, Moved};
+use super::status::Status;
+use super::store::{self, ClaimedPayment, Next};
+use super::{refunds, schedule, waiters};
+use crate::app::App;
+use crate::events;
+use crate::queue::Lease;
+use crate::queue::worker::Queue;
+
+/// How long the calls of one job may take together: well within the lease.
+const WORK_MAX: Duration = Duration::from_secs(50);
+/// Jobs whose outcomes are written at once.
+const WRITERS: usize = 8;
+
+/// The queue of payments: those that are only asked about (`SYNC`), or all others. Apart, so that however many
+/// are asked about, nobody waits for them.
+pub(crate) struct Jobs<const SYNC: bool>(pub(crate) App);
+
+/// A job that was worked on.
+#[derive(Debug)]
+pub(crate) struct Done {
+    job: ClaimedPayment,
+    calls: Calls,
+    account_id: Option<String>,
+    outcome: Outcome,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is made.
+    Made(Box<Created>),
+    /// The provider will not make it.
+    Refused(String),
+    /// Its time was over before it was ever sent.
+    Expired,
+    /// How the provider's payments stand.
+    Seen(Vec<Snapshot>),
+    /// It can no longer be paid; how the provider's payments stand after that.
+    Withdrawn(Vec<Snapshot>),
+    /// What came of a refund, and how the payment stands after it.
+    Refunded(Box<refunds::Outcome>),
+    /// Later.
+    Retry(DateTime<Utc>),
+    /// There was nothing to do.
+    Nothing,
+}
+
+impl<const SYNC: bool> Queue for Jobs<SYNC> {
+    type Job = ClaimedPayment;
+    type Done = Done;
+    const NAME: &'static str = if SYNC { "payment_syncs" } else { "payments" };
+    const CONCURRENCY: usize = if SYNC { 16 } else { 64 };
+
+    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedPayment>> {
+        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC).await?)
+    }
+
+    async fn run(&self, job: ClaimedPayment) -> Done {
+        let mut done = Done { job, calls: Calls::default(), account_id: None, outcome: Outcome::Nothing };
+        let outcome = match tokio::time::timeout(WORK_MAX, work(&self.0, &mut done)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => {
+                tracing::error!(payment.id = %job.id, error = format!("{error:#}"), "a payment's job failed");
+                Outcome::Retry(schedule::after_unknown(job.attempts, self.0.clock.now()))
+            }
+            Err(_) => {
+                tracing::warn!(payment.id = %job.id, "a payment's job ran out of time");
+                Outcome::Retry(schedule::after_unknown(job.attempts, self.0.clock.now()))
+            }
+        };
+        done.outcome = outcome;
+        done
+    }
+
+    async fn finish(&self, done: &[Done]) -> anyhow::Result<()> {
+        // One transaction each: a payment that cannot be written holds up no other. What was written is skipped
+        // when all are tried again, since its lease is gone.
+        let writing: Vec<_> = done.iter().map(|done| finish(&self.0, done).boxed()).collect();
+        let mut results = stream::iter(writing).buffer_unordered(WRITERS);
+        let mut failed = None;
+        while let Some(result) = results.next().await {
+            failed = result.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+async fn work(app: &App, done: &mut Done) -> anyhow::Result<Outcome> {
+    let job = done.job;
+    let mut conn = app.db.acquire().await?;
+    let payment = store::get_payment(&mut conn, job.project, job.id).await?;
+    let Some(action) = payment.action else { return Ok(Outcome::Nothing) };
+    let provider = provider::find(&payment.provider)
+        .ok_or_else(|| anyhow::anyhow!("payment_transactions.provider of {} is not known", payment.id))?;
+    let Some(credentials) = credentials::open(app, &mut conn, job.project, provider).await? else {
+        anyhow::bail!("the project has no credentials at {}", payment.provider);
+    };
+    // No connection is held while the provider is called.
+    drop(conn);
+    done.account_id.clone_from(&credentials.account_id);
+    let desk = Desk { app, provider, credentials: &credentials, payment: &payment, attempts: job.attempts };
+    Ok(match action {
+        Action::Create => desk.create(&mut done.calls).await,
+        Action::Sync => match desk.ask(&mut done.calls).await {
+            Ok(snapshots) => Outcome::Seen(snapshots),
+            Err(error) => Outcome::Retry(desk.ask_again(&error)),
+        },
+        Action::Cancel => desk.cancel(&mut done.calls).await,
+        Action::Refund => refunds::work(&desk, &mut done.calls).await?,
+    })
+}
+
+/// One payment and what is needed to work on it.
+pub(crate) struct Desk<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) provider: &'a dyn Provider,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) payment: &'a Payment,
+    /// Claims of the action, this one included.
+    pub(crate) attempts: i32,
+}
+
+impl Desk<'_> {
+    async fn create(&self, calls: &mut Calls) -> Outcome {
+        let Self { app, provider, payment, .. } = self;
+        let access = &self.credentials.access;
+        let address = super::inbound::address(app, payment.project_id);
+        let order = Order {
+            reference: payment.id.to_string(),
+            key: &payment.provider_key,
+            method: payment.method,
+            amount: payment.amount,
+            request: &payment.request,
+            expires_at: payment.expires_at,
+            notification_url: provider.notification_url(app, &address),
+        };
+        if self.attempts > 1 {
+            let now = app.clock.now();
+            let found = calls.record("look for it", now, provider.find_created(access, &order).await);
+            match found {
+                Ok(Some(created)) => return Outcome::Made(Box::new(created)),
+                Ok(None) => {}
+                Err(error) => return Outcome::Retry(self.later(&error)),
+            }
+        }
+        let now = app.clock.now();
+        if payment.expires_at.is_some_and(|at| at <= now) || now >= schedule::end(None, payment.created_at) {
+            return Outcome::Expired;
+        }
+        match calls.record("create", now, provider.create(access, &order).await) {
+            Ok(created) => Outcome::Made(Box::new(created)),
+            Err(CallError::Refused { code, .. } | CallError::Unauthorized { code }) => Outcome::Refused(code),
+            Err(CallError::NotFound) => Outcome::Refused("not_found".to_owned()),
+            Err(error) => Outcome::Retry(self.later(&error)),
+        }
+    }
+
+    /// How the provider's payments for this one stand.
+    pub(crate) async fn ask(&self, calls: &mut Calls) -> Result<Vec<Snapshot>, CallError> {
+        let Self { app, provider, payment, .. } = self;
+        let access = &self.credentials.access;
+        let reference = payment.id.to_string();
+        let listed = provider.list_payments(access, &reference).await;
+        let mut seen = calls.record("search", app.clock.now(), listed)?;
+        // A search may lag behind; what is known by its number is asked for by it.
+        if let Some(external_id) = &payment.standing.external_id {
+            let found = provider.find_payment(access, external_id).await;
+            seen.extend(calls.record("read", app.clock.now(), found)?);
+        }
+        Ok(seen)
+    }
+
+    async fn cancel(&self, calls: &mut Calls) -> Outcome {
+        let Self { app, provider, payment, .. } = self;
+        let now = app.clock.now();
+        let withdrawal = Withdrawal {
+            provider_reference: payment.provider_reference.as_deref(),
+            external_id: payment.standing.external_id.as_deref(),
+            now,
+        };
+        let withdrawn = provider.withdraw(&self.credentials.access, &withdrawal).await;
+        let snapshot = match calls.record("withdraw", now, withdrawn) {
+            Ok(snapshot) => snapshot,
+            // It is not in a state to be withdrawn: how it stands says why.
+            Err(CallError::Refused { .. } | CallError::NotFound) => {
+                return match self.ask(calls).await {
+                    Ok(snapshots) => Outcome::Seen(snapshots),
+                    Err(error) => Outcome::Retry(self.later(&error)),
+                };
+            }
+            Err(error) => return Outcome::Retry(self.later(&error)),
+        };
+        // It may have been paid a moment before.
+        match self.ask(calls).await {
+            Ok(mut snapshots) => {
+                snapshots.extend(snapshot);
+                Outcome::Withdrawn(snapshots)
+            }
+            Err(error) => Outcome::Retry(self.later(&error)),
+        }
+    }
+
+    /// When a call that makes something is looked into.
+    pub(crate) fn later(&self, error: &CallError) -> DateTime<Utc> {
+        let now = self.app.clock.now();
+        match error {
+            CallError::Busy { retry_after } => schedule::after_busy(self.attempts, *retry_after, now),
+            _ => schedule::after_unknown(self.attempts, now),
+        }
+    }
+
+    /// When a question is asked again: it does no harm, so at least every five minutes.
+    fn ask_again(&self, error: &CallError) -> DateTime<Utc> {
+        let now = self.app.clock.now();
+        match error {
+            CallError::Busy { retry_after } => schedule::after_busy(self.attempts.min(3), *retry_after, now),
+            CallError::Unauthorized { .. } => schedule::after_unknown(4, now),
+            _ => schedule::after_unknown(self.attempts.min(3), now),
+        }
+    }
+}
+
+/// Writes what came of a job. An error means that the database is away: it is tried again.
+async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
+    match write(app, done).await {
+        Ok(moved) => {
+            if moved.told {
+                events::wake(app);
+            }
+            waiters::wake(done.job.id);
+            Ok(())
+        }
+        Err(error) if is_away(&error) => Err(error),
+        Err(error) => {
+            // The lease ends by itself and the job is done again.
+            tracing::error!(payment.id = %done.job.id, error = format!("{error:#}"), "a payment's outcome was not written");
+            Ok(())
+        }
+    }
+}
+
+async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
+    let mut tx = app.db.begin().await?;
+    let job = done.job;
+    let locked = store::lock_payment(&mut tx, job.project, job.id, Some(job.lease_token)).await?;
+    // Another hub took the lease over: what it finds out is as true.
+    let Some(mut payment) = locked else { return Ok(Moved::default()) };
+    let now = app.clock.now();
+    let mut moved = Moved::default();
+    let mut asked_at = None;
+    let account = done.account_id.as_deref();
+    if !matches!(done.outcome, Outcome::Seen(_)) {
+        done.calls.write(app, &mut tx, &payment).await?;
+    }
+    match &done.outcome {
+        Outcome::Made(created) => {
+            keep_made(&mut payment, created);
+            store::update_made(&mut tx, &payment).await?;
+            if let Some(snapshot) = &created.payment {
+                moved = settle::take_in(app, &mut tx, &mut payment, snapshot, account).await?;
+            }
+        }
+        Outcome::Refused(code) => {
+            payment.request.card = None;
+            store::update_made(&mut tx, &payment).await?;
+            moved = settle::close(app, &mut tx, &mut payment, &format!("rejected_{code}")).await?;
+        }
+        Outcome::Expired => {
+            payment.request.card = None;
+            store::update_made(&mut tx, &payment).await?;
+            moved = settle::close(app, &mut tx, &mut payment, "expired").await?;
+        }
+        Outcome::Seen(snapshots) | Outcome::Withdrawn(snapshots) => {
+            asked_at = Some(now);
+            moved = settle::take_in_all(app, &mut tx, &mut payment, snapshots, account).await?;
+            // Of questions that told nothing new the timeline keeps none: there are thousands.
+            if matches!(done.outcome, Outcome::Seen(_)) && moved.changed {
+                done.calls.write(app, &mut tx, &payment).await?;
+            }
+            let is_over = now >= schedule::end(payment.expires_at, payment.created_at);
+            let is_withdrawn = matches!(done.outcome, Outcome::Withdrawn(_));
+            // An attempt that is being decided, or held, may yet be paid.
+            let undecided = payment.standing.detail.is_some();
+            if is_withdrawn && !undecided {
+                moved = moved.and(settle::close(app, &mut tx, &mut payment, "cancelled").await?);
+            } else if is_over {
+                moved = moved.and(settle::close(app, &mut tx, &mut payment, "expired").await?);
+            }
+        }
+        Outcome::Refunded(outcome) => {
+            moved = refunds::write(app, &mut tx, &mut payment, outcome, account).await?;
+        }
+        Outcome::Retry(_) | Outcome::Nothing => {}
+    }
+    let next = match &done.outcome {
+        Outcome::Retry(at) => Next { action: payment.action, run_at: *at, is_retry: true },
+        _ => next(&mut tx, &payment, now).await?,
+    };
+    store::release_payment(&mut tx, &payment, next, asked_at).await?;
+    tx.commit().await?;
+    Ok(moved)
+}
+
+/// What is to be done next about a payment that stands as it does.
+async fn next(conn: &mut sqlx::PgConnection, payment: &Payment, now: DateTime<Utc>) -> anyhow::Result<Next> {
+    let refunds = store::list_refunds(conn, payment.project_id, payment.id).await?;
+    let (action, run_at) = if payment.standing.status == Status::Pending {
+        (Some(Action::Sync), schedule::next_sync(payment.method, payment.created_at, now))
+    } else if refunds.iter().any(|refund| refund.status == "pending") {
+        (Some(Action::Refund), now)
+    } else {
+        (None, now)
+    };
+    Ok(Next { action, run_at, is_retry: false })
+}
+
+/// Puts what was made into the row. A card's token has done its work.
+fn keep_made(payment: &mut Payment, created: &Created) {
+    payment.request.card = None;
+    let keep = |ours: &mut Option<String>, made: &Option<String>| {
+        if made.is_some() {
+            ours.clone_from(made);
+        }
+    };
+    keep(&mut payment.provider_reference, &created.provider_reference);
+    keep(&mut payment.checkout_url, &created.checkout_url);
+    if let Some(snapshot) = &created.payment {
+        keep(&mut payment.qr_code, &snapshot.qr_code);
+        keep(&mut payment.ticket_url, &snapshot.ticket_url);
+        payment.expires_at = payment.expires_at.or(snapshot.expires_at);
+    }
+}
+
+/// Whether the database is away, rather than the statement wrong.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<sqlx::Error>(),
+        Some(
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        )
+    )
+}

@@ -11,5 +11,6 @@ mod events;
 mod keys;
 mod limits;
 mod operations;
+mod payments;
 mod support;
 mod webhooks;

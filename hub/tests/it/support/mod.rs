@@ -3,5 +3,5 @@
 mod app;
 mod receiver;
 
-pub(crate) use app::TestApp;
+pub(crate) use app::{Answer, TestApp};
 pub(crate) use receiver::Receiver;

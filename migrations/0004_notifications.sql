@@ -24,7 +24,7 @@ create table notifications (
     id               uuid not null,
     channel          text not null check (channel in ('email', 'whatsapp')),
     recipient        text not null,
-    payload          jsonb not null,        -- what is sent: subject, html, text, sender, attachments
+    payload          jsonb not null,        -- what is sent: subject, html, text, sender, attachments; text and link; or what was refused
     template         text,
     template_version integer,
     locale           text,
@@ -47,10 +47,15 @@ create table notifications (
     check ((status = 'pending') = (finished_at is null)),
     check ((lease_token is null) = (lease_until is null) and (lease_token is null) = (lease_hub is null))
 );
-create index notifications_due on notifications (run_at) where status = 'pending' and lease_token is null;
+-- Each project's mail is asked for by itself, so that a backlog of one is never walked through for another.
+create index notifications_due on notifications (project_id, run_at)
+    where status = 'pending' and channel = 'email' and lease_token is null;
+create index notifications_expiring on notifications (expires_at)
+    where status = 'pending' and lease_token is null and expires_at is not null;
 create index notifications_leased on notifications (lease_until) where lease_token is not null;
 create index notifications_newest on notifications (project_id, created_at desc, id desc);
 create index notifications_by_order on notifications (project_id, order_id) where order_id is not null;
+create index notifications_by_recipient on notifications (project_id, lower(recipient), created_at desc);
 create unique index notifications_open_token on notifications (open_token_hash) where open_token_hash is not null;
 
 create table notification_attempts (
@@ -60,6 +65,7 @@ create table notification_attempts (
     attempt         integer not null,
     status          text not null check (status in ('sent', 'failed')),
     response_code   integer,
+    response        text,                   -- the server's answer
     error           text,
     duration_ms     integer not null,
     created_at      timestamptz not null,
@@ -70,9 +76,12 @@ create index notification_attempts_by_notification on notification_attempts (pro
 
 create table suppressions (
     project_id uuid not null references projects (id),
-    address    text not null,
+    id         uuid not null,
+    address    text not null,               -- in lower case
     reason     text not null,
     created_at timestamptz not null,
     expires_at timestamptz,
-    primary key (project_id, address)
+    primary key (project_id, id),
+    constraint suppressions_address unique (project_id, address)
 );
+create index suppressions_newest on suppressions (project_id, created_at desc, id desc);

@@ -1,2 +1,9 @@
-//! Placeholder.
-fn main() {}
+//! The whole, with real processes. Few tests, each a story; [`e2e`] is the stage.
+
+mod agent_killed;
+mod configuration;
+mod doors;
+mod hub_down;
+mod logs;
+mod payment_round_trip;
+mod php_to_webhook;

@@ -104,7 +104,9 @@ fn commit(
     .map_err(StorageError::from);
     if let Err(error) = written {
         shared.metrics.write_errors.add(1);
-        answers.into_iter().for_each(|answer| answer(Some(&error)));
+        for answer in answers {
+            answer(Some(&error));
+        }
         commands.for_each(|command| command.fail(&error));
         return Err(error);
     }
@@ -113,7 +115,9 @@ fn commit(
         shared.metrics.commits.add(1);
     }
     shared.committed(work.totals, work.added);
-    answers.into_iter().for_each(|answer| answer(None));
+    for answer in answers {
+        answer(None);
+    }
     Ok(damage)
 }
 

@@ -24,7 +24,7 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// Wake-ups, and the receiver that [`tell_others`] needs.
+    /// Wake-ups, and the receiver that [`Wakes::tell_others`] needs.
     pub fn new(sender_id: Uuid) -> (Self, mpsc::UnboundedReceiver<&'static str>) {
         let (remote, receiver) = mpsc::unbounded_channel();
         (Self { sender_id, queues: Mutex::default(), remote }, receiver)

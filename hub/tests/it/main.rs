@@ -6,6 +6,7 @@
 
 mod admin;
 mod batch;
+mod cli;
 mod errors;
 mod events;
 mod keys;

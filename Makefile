@@ -1,0 +1,31 @@
+# The ways in. Each recipe is a line or two; CI calls the same ones.
+.PHONY: demo up test check prepare soak bench clean
+
+demo: setup           ## sets up what is missing, runs an order through everything and says what happened
+	@scripts/demo.sh
+
+up: setup             ## the same set-up, and stays: addresses, keys, shops, a page with the mails
+	@scripts/demo.sh --stay
+
+test: setup           ## every Rust, PHP and end-to-end test
+	@scripts/test.sh
+
+check: setup          ## formatting, lints, documentation, licences, freshness, file sizes
+	@scripts/check.sh
+
+prepare: setup        ## .sqlx/ and docs/openapi.json anew
+	@scripts/postgres.sh scripts/prepare.sh
+	@SQLX_OFFLINE=true cargo run --quiet --package trastienda-hub -- openapi > docs/openapi.json
+
+soak: setup           ## what is too long for `test`: the extension's memory under valgrind, many calls
+	@scripts/soak.sh
+
+bench: setup          ## comparisons, as ratios and medians
+	@scripts/bench.sh
+
+clean:
+	@cargo clean
+
+.PHONY: setup
+setup:
+	@scripts/setup.sh

@@ -1,0 +1,231 @@
+//! E-mail: from a request to a stored payload, and from that to a message for the SMTP server.
+//!
+//! Every header is written by lettre from typed parts, and every part was one line when it was accepted: no value
+//! can begin another header.
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Attachment as FilePart, Mailbox, Message, MultiPart, SinglePart};
+use trastienda_protocol::notification::NewNotification;
+use trastienda_protocol::problem::FieldError;
+use url::Url;
+
+use crate::notifications::model::EmailPayload;
+use crate::notifications::render::{Rendered, text_of_html};
+
+/// What is wrong with a request's addresses and files beyond their shape.
+pub(crate) fn check(new: &NewNotification) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut mailbox = |pointer: &str, text: &str| {
+        if parse_mailbox(text).is_none() {
+            errors.push(FieldError::new(pointer, "must be an e-mail address that a mail server would take"));
+        }
+    };
+    mailbox("/to", &new.to);
+    for (pointer, text) in [("/from", &new.from), ("/reply_to", &new.reply_to)] {
+        if let Some(text) = text {
+            mailbox(pointer, text);
+        }
+    }
+    for (index, file) in new.attachments.iter().enumerate() {
+        // A part of its own kind could claim to be more parts.
+        let known = ContentType::parse(&file.content_type).is_ok()
+            && !file.content_type.trim_start().to_ascii_lowercase().starts_with("multipart/");
+        if !known {
+            let pointer = format!("/attachments/{index}/content_type");
+            errors.push(FieldError::new(pointer, "must be a media type, as `application/pdf`"));
+        }
+    }
+    errors
+}
+
+/// What is stored of a request whose texts are rendered.
+pub(crate) fn payload(new: &NewNotification, rendered: Rendered) -> EmailPayload {
+    let text = rendered.text.or_else(|| rendered.html.as_deref().map(text_of_html));
+    EmailPayload {
+        subject: rendered.subject.unwrap_or_default(),
+        html: rendered.html,
+        text,
+        from: new.from.clone(),
+        reply_to: new.reply_to.clone(),
+        attachments: new.attachments.clone(),
+    }
+}
+
+/// What a message needs besides its payload.
+#[derive(Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) to: &'a str,
+    /// The hub's own sender.
+    pub(crate) sender: &'a Mailbox,
+    /// The shop's name, which stands before the hub's address.
+    pub(crate) shop: &'a str,
+    pub(crate) message_id: String,
+    pub(crate) date: SystemTime,
+}
+
+/// Why no message can be made of a payload.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    #[error("`{0}` is not an address that can be written to")]
+    Address(&'static str),
+    #[error("the attachment {0} cannot be read")]
+    Attachment(usize),
+    #[error(transparent)]
+    Message(#[from] lettre::error::Error),
+}
+
+/// The message as it goes to the server.
+pub(crate) fn message(payload: &EmailPayload, envelope: Envelope<'_>) -> Result<Message, BuildError> {
+    let mailbox = |name, text: &str| parse_mailbox(text).ok_or(BuildError::Address(name));
+    let from = match &payload.from {
+        Some(from) => mailbox("from", from)?,
+        None => Mailbox::new(Some(envelope.shop.to_owned()), envelope.sender.email.clone()),
+    };
+    let mut builder = Message::builder()
+        .from(from)
+        .to(mailbox("to", envelope.to)?)
+        .subject(&payload.subject)
+        .message_id(Some(envelope.message_id))
+        .date(envelope.date)
+        .header(AutoSubmitted);
+    if let Some(reply_to) = &payload.reply_to {
+        builder = builder.reply_to(mailbox("reply_to", reply_to)?);
+    }
+    let plain = SinglePart::plain(payload.text.clone().unwrap_or_default());
+    let body = match &payload.html {
+        Some(html) => MultiPart::alternative().singlepart(plain).singlepart(SinglePart::html(html.clone())),
+        None if payload.attachments.is_empty() => return Ok(builder.singlepart(plain)?),
+        None => MultiPart::mixed().singlepart(plain),
+    };
+    let message = match payload.attachments.as_slice() {
+        [] => body,
+        files => {
+            let whole = if payload.html.is_some() { MultiPart::mixed().multipart(body) } else { body };
+            files.iter().enumerate().try_fold(whole, |whole, (index, file)| {
+                let bytes = STANDARD.decode(&file.content).map_err(|_| BuildError::Attachment(index))?;
+                let kind =
+                    ContentType::parse(&file.content_type).map_err(|_| BuildError::Attachment(index))?;
+                Ok::<_, BuildError>(whole.singlepart(FilePart::new(file.filename.clone()).body(bytes, kind)))
+            })?
+        }
+    };
+    Ok(builder.multipart(message)?)
+}
+
+/// The same for every attempt, so that a repeat can be told from a second mail.
+pub(crate) fn message_id(id: &str, public_url: &Url) -> String {
+    match public_url.domain() {
+        Some(domain) => format!("<{id}@trastienda.{domain}>"),
+        None => format!("<{id}@trastienda.invalid>"),
+    }
+}
+
+/// `ana@example.com` or `Ana <ana@example.com>`.
+fn parse_mailbox(text: &str) -> Option<Mailbox> {
+    let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+        Some((name, address)) => (name.trim().trim_matches('"').trim(), address),
+        None => ("", text),
+    };
+    let name = Some(name).filter(|name| !name.is_empty()).map(str::to_owned);
+    Some(Mailbox::new(name, address.parse().ok()?))
+}
+
+/// RFC 3834: nobody's out-of-office note should answer.
+#[derive(Debug, Clone, Copy)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use trastienda_protocol::notification::Attachment;
+
+    use super::*;
+
+    fn formatted(payload: &EmailPayload, shop: &str) -> String {
+        let envelope = Envelope {
+            to: "ana@example.com",
+            sender: &"Hub <hub@example.com>".parse().unwrap(),
+            shop,
+            message_id: message_id("ntf_1", &"https://hub.example.com".parse().unwrap()),
+            date: SystemTime::UNIX_EPOCH,
+        };
+        String::from_utf8(message(payload, envelope).unwrap().formatted()).unwrap()
+    }
+
+    fn header_names(message: &str) -> Vec<&str> {
+        let head = message.split("\r\n\r\n").next().unwrap();
+        head.lines()
+            .filter(|line| !line.starts_with([' ', '\t']))
+            .filter_map(|line| Some(line.split_once(':')?.0))
+            .collect()
+    }
+
+    #[test]
+    fn a_message_has_both_parts_its_files_and_a_stable_id() {
+        let file = Attachment {
+            filename: "factura ñ.pdf".to_owned(),
+            content_type: "application/pdf".to_owned(),
+            content: STANDARD.encode("%PDF"),
+        };
+        let payload = EmailPayload {
+            subject: "¡Gracias!".to_owned(),
+            html: Some("<p>Hola</p>".to_owned()),
+            text: Some("Hola".to_owned()),
+            reply_to: Some("Mates & Cía. <ventas@example.com>".to_owned()),
+            attachments: vec![file],
+            ..EmailPayload::default()
+        };
+        let text = formatted(&payload, "Mates \"del\" Sur, S.A.");
+        assert!(text.contains("Message-ID: <ntf_1@trastienda.hub.example.com>"), "{text}");
+        assert!(text.contains("multipart/mixed") && text.contains("multipart/alternative"));
+        assert!(text.contains("application/pdf") && text.contains("Auto-Submitted: auto-generated"));
+        assert!(text.contains("hub@example.com>"));
+    }
+
+    #[test]
+    fn no_field_can_begin_another_header() {
+        let nasty = "x\r\nBcc: victim@example.com\r\n\r\nbody";
+        let payload = EmailPayload {
+            subject: nasty.to_owned(),
+            text: Some("Hola".to_owned()),
+            attachments: vec![Attachment {
+                filename: nasty.to_owned(),
+                content_type: "text/plain".to_owned(),
+                content: String::new(),
+            }],
+            ..EmailPayload::default()
+        };
+        let text = formatted(&payload, nasty);
+        assert!(!header_names(&text).contains(&"Bcc"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("Bcc:")), "{text}");
+    }
+
+    #[test]
+    fn addresses_and_media_types_are_checked_in_full() {
+        let body = json!({
+            "channel": "email", "to": "ana..b@example.com", "subject": "s", "text": "t", "from": "X <x@exa_mple.com>",
+            "attachments": [{"filename": "f", "content_type": "multipart/mixed", "content": ""}, {"filename": "f", "content_type": "pdf", "content": ""}],
+        });
+        let errors = check(&NewNotification::parse(&body).unwrap());
+        let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/to", "/from", "/attachments/0/content_type", "/attachments/1/content_type"]);
+    }
+}

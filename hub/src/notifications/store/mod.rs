@@ -1,0 +1,11 @@
+//! All SQL of the slice.
+
+mod jobs;
+mod notifications;
+mod suppressions;
+mod templates;
+
+pub(crate) use jobs::*;
+pub(crate) use notifications::*;
+pub(crate) use suppressions::*;
+pub(crate) use templates::*;

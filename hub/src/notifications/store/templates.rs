@@ -1,0 +1,198 @@
+//! SQL of templates. A version never changes once made; what changes is which one is active.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use trastienda_protocol::ids::{Id as _, ProjectId};
+use uuid::Uuid;
+
+use crate::http::pagination::ListQuery;
+
+/// A version's row.
+#[derive(Debug, Clone)]
+pub(crate) struct TemplateRow {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) version: i32,
+    pub(crate) channel: String,
+    pub(crate) locale: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) html: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) sample: Value,
+    pub(crate) is_active: bool,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) activated_at: Option<DateTime<Utc>>,
+}
+
+/// Writes the name's next version; the first of a channel and locale becomes active by itself. Gives the version.
+pub(crate) async fn insert_template(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    row: &TemplateRow,
+) -> sqlx::Result<i32> {
+    // Whoever holds this lock commits before the next takes a number.
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1::text, 1))",
+        format!("{}/{}", project.uuid(), row.name),
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query_scalar!(
+        r#"
+        insert into templates (project_id, id, name, version, channel, locale, subject, html, text, sample, created_at,
+                               activated_at, is_active)
+        select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6, $7, $8, $9, $10::timestamptz,
+               case when coalesce(bool_or(is_active and channel = $4 and locale = $5), false) then null else $10::timestamptz end,
+               not coalesce(bool_or(is_active and channel = $4 and locale = $5), false)
+        from templates
+        where project_id = $1 and name = $3
+        returning version
+        "#,
+        project.uuid(),
+        row.id,
+        row.name,
+        row.channel,
+        row.locale,
+        row.subject,
+        row.html,
+        row.text,
+        row.sample,
+        row.created_at,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Makes a version the active one of its channel and locale. It must exist.
+pub(crate) async fn mark_active(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    row: &TemplateRow,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    // First the old one: only one may be active at any moment.
+    sqlx::query!(
+        r#"
+        update templates
+        set is_active = false
+        where project_id = $1 and name = $2 and channel = $3 and locale = $4 and is_active and id <> $5
+        "#,
+        project.uuid(),
+        row.name,
+        row.channel,
+        row.locale,
+        row.id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update templates set is_active = true, activated_at = $3 where project_id = $1 and id = $2 and not is_active",
+        project.uuid(),
+        row.id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn find_version(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    name: &str,
+    version: i32,
+) -> sqlx::Result<Option<TemplateRow>> {
+    sqlx::query_as!(
+        TemplateRow,
+        r#"
+        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        from templates
+        where project_id = $1 and name = $2 and version = $3
+        "#,
+        project.uuid(),
+        name,
+        version,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The active versions of a name, of one channel or of all.
+pub(crate) async fn list_active(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    name: &str,
+    channel: Option<&str>,
+) -> sqlx::Result<Vec<TemplateRow>> {
+    sqlx::query_as!(
+        TemplateRow,
+        r#"
+        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        from templates
+        where project_id = $1 and name = $2 and is_active and ($3::text is null or channel = $3)
+        order by channel, locale
+        "#,
+        project.uuid(),
+        name,
+        channel,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The filters of the list.
+pub(crate) struct TemplateFilters {
+    pub(crate) name: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) locale: Option<String>,
+}
+
+pub(crate) async fn list_templates(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    query: &ListQuery,
+    filters: &TemplateFilters,
+) -> sqlx::Result<Vec<TemplateRow>> {
+    sqlx::query_as!(
+        TemplateRow,
+        r#"
+        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        from templates
+        where project_id = $1
+          and (created_at, id) < ($2, $3)
+          and ($4::timestamptz is null or created_at > $4)
+          and ($5::timestamptz is null or created_at < $5)
+          and ($6::text is null or name = $6)
+          and ($7::text is null or channel = $7)
+          and ($8::text is null or locale = $8)
+        order by created_at desc, id desc
+        limit $9
+        "#,
+        project.uuid(),
+        query.after.created_at,
+        query.after.id,
+        query.created_after,
+        query.created_before,
+        filters.name,
+        filters.channel,
+        filters.locale,
+        query.limit + 1,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The names and channels of which the project has an active version of its own.
+pub(crate) async fn list_own_names(
+    conn: &mut PgConnection,
+    project: ProjectId,
+) -> sqlx::Result<Vec<(String, String)>> {
+    let rows = sqlx::query!(
+        "select distinct name, channel from templates where project_id = $1 and is_active",
+        project.uuid(),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.channel)).collect())
+}

@@ -1,0 +1,126 @@
+//! Templates: named, per channel and locale, in versions that never change once made.
+//!
+//! Invariants:
+//! - A name's versions are numbered without gaps; at most one version of a name, channel and locale is active.
+//! - A project starts with the templates that come with the hub ([`builtin`]), without a row; the first version of a
+//!   project's own takes their place for its name and channel.
+//! - A locale falls back: `es-AR`, `es`, then the default, `es`.
+
+pub(crate) mod builtin;
+mod model;
+pub mod routes;
+
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use trastienda_protocol::ids::ProjectId;
+use trastienda_protocol::notification::Channel;
+
+pub use model::{Preview, Template, TemplateBody};
+
+use super::render::Parts;
+use super::store::{self, TemplateRow};
+use crate::http::{Error, Result};
+use crate::projects::model::Project;
+
+/// The locale that a request and a template have when they do not say.
+pub(crate) const DEFAULT_LOCALE: &str = "es";
+
+/// A version to be rendered.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) version: i32,
+    pub(crate) locale: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) html: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) sample: Value,
+}
+
+impl Found {
+    /// Its parts, to be rendered.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { subject: self.subject.as_deref(), html: self.html.as_deref(), text: self.text.as_deref() }
+    }
+}
+
+impl From<TemplateRow> for Found {
+    fn from(row: TemplateRow) -> Self {
+        Self {
+            version: row.version,
+            locale: row.locale,
+            subject: row.subject,
+            html: row.html,
+            text: row.text,
+            sample: row.sample,
+        }
+    }
+}
+
+/// Which version is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) channel: Channel,
+    pub(crate) version: Option<i32>,
+    pub(crate) locale: Option<&'a str>,
+}
+
+/// Finds the version that a notification is rendered with: the one that is named, or the active one.
+pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: Wanted<'_>) -> Result<Found> {
+    let Wanted { name, channel, version, locale } = wanted;
+    if let Some(version) = version {
+        let row = store::find_version(conn, project, name, version).await?;
+        return row.filter(|row| row.channel == channel.as_str()).map(Found::from).ok_or_else(|| {
+            let message = format!("there is no version {version} of `{name}` for {}", channel.as_str());
+            Error::field("/template_version", message)
+        });
+    }
+    let chain = fallbacks(locale);
+    let mut active = store::list_active(conn, project, name, Some(channel.as_str())).await?;
+    if active.is_empty() {
+        return builtin::find(name, channel, &chain).ok_or_else(|| {
+            Error::field("/template", format!("there is no template `{name}` for {}", channel.as_str()))
+        });
+    }
+    let found = chain.iter().find_map(|locale| active.iter().position(|row| row.locale == *locale));
+    match found {
+        Some(index) => Ok(active.swap_remove(index).into()),
+        None => {
+            let there: Vec<&str> = active.iter().map(|row| row.locale.as_str()).collect();
+            let message =
+                format!("`{name}` is there in `{}`, not in `{}`", there.join("`, `"), chain.join("`, `"));
+            Err(Error::field("/locale", message))
+        }
+    }
+}
+
+/// The locales to look for, in order.
+fn fallbacks(locale: Option<&str>) -> Vec<&str> {
+    let mut chain = Vec::new();
+    let language = locale.and_then(|locale| locale.split('-').next());
+    for locale in [locale, language, Some(DEFAULT_LOCALE)].into_iter().flatten() {
+        if !chain.contains(&locale) {
+            chain.push(locale);
+        }
+    }
+    chain
+}
+
+/// The variables that every template may use; the caller's own come before them.
+pub(crate) fn own_variables(project: &Project) -> Map<String, Value> {
+    let mut own = Map::new();
+    own.insert("shop".to_owned(), json!({"name": project.name, "domain": project.domain}));
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_fall_back_to_the_language_and_then_to_spanish() {
+        assert_eq!(fallbacks(Some("pt-BR")), ["pt-BR", "pt", "es"]);
+        assert_eq!(fallbacks(Some("es-AR")), ["es-AR", "es"]);
+        assert_eq!(fallbacks(None), ["es"]);
+    }
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what the build, the tests and the demonstration need and this machine lacks.
+# Debian's packages are installed when root or sudo is there; otherwise it says exactly what to install.
+set -euo pipefail
+
+packages=(
+  build-essential pkg-config curl
+  php8.2-cli php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
+  libclang-dev clang
+  phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
+  postgresql python3-aiosmtpd
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+
+if ((${#missing[@]} > 0)); then
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: this machine has no apt-get; install what these Debian packages hold: ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=()
+  if ((EUID != 0)); then
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+      as_root=(sudo -n)
+    else
+      printf 'setup: as root, run\n\n  apt-get install %s\n\n' "${missing[*]}" >&2
+      exit 1
+    fi
+  fi
+  echo "setup: installing ${missing[*]}"
+  # PostgreSQL's programs are wanted, not a server of the system's own.
+  no_cluster=/etc/postgresql-common/createcluster.conf
+  if [[ " ${missing[*]} " == *" postgresql "* && ! -e $no_cluster ]]; then
+    "${as_root[@]}" mkdir -p "$(dirname $no_cluster)"
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee $no_cluster >/dev/null
+  fi
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+
+if ! command -v cargo >/dev/null; then
+  echo "setup: Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version" >&2
+  exit 1
+fi
+if ! cargo nextest --version >/dev/null 2>&1; then
+  echo "setup: cargo-nextest is missing, installing it"
+  cargo install cargo-nextest --locked
+fi

@@ -1,0 +1,182 @@
+//! The hub, with its own PostgreSQL.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, ensure};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::process::signal;
+use crate::{Catcher, Directory, Process, Simulator, free_port, program, until};
+
+/// What opens `/admin`; long enough, and easy to find in a log if it ever got there.
+const ADMIN_TOKEN: &str = "admin-token-of-the-demonstration-0123456789";
+
+/// A hub that can be killed and started again.
+#[derive(Debug)]
+pub struct Hub {
+    /// Its address.
+    pub url: String,
+    command: Vec<(&'static str, String)>,
+    process: Option<Process>,
+}
+
+/// A project and its key.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its id.
+    pub id: String,
+    /// Its API key.
+    pub key: String,
+}
+
+impl Hub {
+    /// Starts it.
+    pub async fn start(
+        directory: &Directory,
+        catcher: &Catcher,
+        simulator: &Simulator,
+    ) -> anyhow::Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let settings = vec![
+            ("TRASTIENDA_DATA_DIR", directory.path("hub").display().to_string()),
+            ("TRASTIENDA_LISTEN", address.to_string()),
+            ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
+            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
+            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
+            ("TRASTIENDA_SMTP_URL", format!("smtp://{}", catcher.smtp)),
+            ("TRASTIENDA_MAIL_FROM", "Mate y Compañía <hola@mates.example.com>".to_owned()),
+            ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
+            ("TRASTIENDA_LOG", "debug,sqlx=warn,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
+        ];
+        let mut hub = Self { url: format!("http://{address}"), command: settings, process: None };
+        hub.restart(directory).await?;
+        Ok(hub)
+    }
+
+    /// Starts it again on the same data.
+    pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
+        ensure!(self.process.is_none(), "the hub runs already");
+        let mut command = Command::new(program("trastienda-hub")?);
+        command
+            .arg("serve")
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .envs(self.command.iter().map(|(k, v)| (k, v)));
+        let mut process = Process::spawn(directory, "hub", &mut command)?;
+        let ready = format!("{}/readyz", self.url);
+        until("the hub is ready", async || {
+            process.check_alive()?;
+            let answer = client()?.get(&ready).send().await;
+            Ok(answer.ok().filter(|answer| answer.status() == StatusCode::OK).map(|_| ()))
+        })
+        .await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Kills it without warning.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("the hub does not run")?.kill().await
+    }
+
+    /// Ends it gracefully; its PostgreSQL ends with it.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        match self.process.take() {
+            Some(process) => process.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What opens `/admin`.
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN_TOKEN
+    }
+
+    /// Makes a project.
+    pub async fn create_project(&self, name: &str, domain: &str) -> anyhow::Result<Project> {
+        let body = json!({"name": name, "domain": domain, "plan": "pro", "mode": "test"});
+        let made = self.call(Method::POST, "/admin/v1/projects", ADMIN_TOKEN, Some(body)).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("no project in the answer");
+        Ok(Project { id: text(&made["project"]["id"])?, key: text(&made["api_key"])? })
+    }
+
+    /// Lifts a project's limits, for measurements.
+    pub async fn lift_limits(&self, project: &Project) -> anyhow::Result<()> {
+        let most = 1_000_000_000;
+        let body = json!({"requests_per_minute": most, "events_per_day": most, "emails_per_day": most, "payments_per_day": most});
+        self.call(Method::PUT, &format!("/admin/v1/projects/{}/limits", project.id), ADMIN_TOKEN, Some(body))
+            .await?;
+        Ok(())
+    }
+
+    /// Registers an endpoint and gives its secret.
+    pub async fn create_endpoint(
+        &self,
+        project: &Project,
+        url: &str,
+        events: &[&str],
+    ) -> anyhow::Result<String> {
+        let made = self.post(project, "/v1/webhook-endpoints", json!({"url": url, "events": events})).await?;
+        made["secret"].as_str().map(str::to_owned).context("no secret in the answer")
+    }
+
+    /// Gives a project its Mercado Pago credentials.
+    pub async fn set_credentials(&self, project: &Project, simulator: &Simulator) -> anyhow::Result<()> {
+        let body =
+            json!({"access_token": simulator.access_token, "webhook_secret": simulator.webhook_secret});
+        self.call(Method::PUT, "/v1/payment-providers/mercadopago", &project.key, Some(body)).await?;
+        Ok(())
+    }
+
+    /// A GET as a project.
+    pub async fn get(&self, project: &Project, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, &project.key, None).await
+    }
+
+    /// A POST as a project.
+    pub async fn post(&self, project: &Project, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, &project.key, Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let mut request = client()?.request(method.clone(), format!("{}{path}", self.url)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{method} {path} answered {status}: {text}");
+        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // A hub that was stopped has stopped its PostgreSQL; one that was killed has not.
+        drop(self.process.take());
+        let data =
+            self.command.iter().find(|(name, _)| *name == "TRASTIENDA_DATA_DIR").map(|(_, value)| value);
+        let pid = data
+            .and_then(|data| std::fs::read_to_string(format!("{data}/postgresql/data/postmaster.pid")).ok());
+        if let Some(pid) = pid.as_deref().and_then(|text| text.lines().next()) {
+            signal("QUIT", pid);
+        }
+    }
+}
+
+/// A client for calls to this machine.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    // The first caller installs it; the others find it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    #[expect(clippy::disallowed_methods, reason = "the tests' own client, not the hub's")]
+    Ok(reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?)
+}

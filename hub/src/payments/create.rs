@@ -106,7 +106,7 @@ async fn take(
         return replay(conn, &existing, creation).await;
     }
     let provider = check(conn, project, &creation.new, now).await?;
-    let payment = build(app, project, id, provider, creation, now);
+    let payment = build(app, project, id, provider, creation);
     if store::insert_payment(conn, &payment).await? {
         quota::take(conn, context, Service::Payments, now, creation.acknowledged).await?;
         Ok((id, false))
@@ -174,8 +174,8 @@ fn build(
     id: PaymentId,
     provider: &dyn Provider,
     creation: &Creation,
-    now: DateTime<Utc>,
 ) -> Payment {
+    let now = app.clock.now();
     let new = &creation.new;
     Payment {
         project_id: project,

@@ -21,7 +21,6 @@ pub(crate) struct Credentials {
     pub(crate) access: Access,
     /// Whose they are.
     pub(crate) account_id: Option<String>,
-    pub(crate) site: Option<String>,
 }
 
 /// The project's credentials, if it set any.
@@ -34,7 +33,7 @@ pub(crate) async fn open(
     let Some(row) = store::find_provider(conn, project, provider.name()).await? else { return Ok(None) };
     let token = app.sealer.open_text(TOKEN_PURPOSE, &row.access_token_sealed)?;
     let access = Access { http: app.outbound.operator().clone(), base_url: provider.base_url(app), token };
-    Ok(Some(Credentials { access, account_id: row.account_id, site: row.site }))
+    Ok(Some(Credentials { access, account_id: row.account_id }))
 }
 
 /// The secrets that may have signed a notice.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 
-use super::model::Payment;
+use super::model::{Payment, TimelineEntry};
 use super::provider::{self, CallError, Exchange, Snapshot};
 use super::settle::{self, Moved};
 use super::store::{self, ClaimedNotice};
@@ -36,7 +36,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 enum Answer {
     /// The provider's payment as it is now.
-    Payment { snapshot: Snapshot, request_id: Option<String>, duration_ms: i32 },
+    Payment { snapshot: Box<Snapshot>, request_id: Option<String>, duration_ms: i32 },
     /// It is about nothing that could be ours.
     Ignored(&'static str),
     /// The provider did not say.
@@ -92,7 +92,9 @@ async fn ask(app: &App, notice: &ClaimedNotice) -> anyhow::Result<(Answer, Optio
 fn answer(notice: &ClaimedNotice, exchange: Exchange<Option<Snapshot>>, now: DateTime<Utc>) -> Answer {
     let duration_ms = i32::try_from(exchange.duration.as_millis()).unwrap_or(i32::MAX);
     match exchange.result {
-        Ok(Some(snapshot)) => Answer::Payment { snapshot, request_id: exchange.request_id, duration_ms },
+        Ok(Some(snapshot)) => {
+            Answer::Payment { snapshot: Box::new(snapshot), request_id: exchange.request_id, duration_ms }
+        }
         // A stranger's hint names anything; a signed notice is never in vain for long.
         Ok(None) if notice.attempts >= NOT_FOUND_MAX || !notice.is_signed => Answer::Ignored("not_found"),
         Err(CallError::Refused { .. }) => Answer::Ignored("refused"),
@@ -136,21 +138,16 @@ async fn write(app: &App, done: &Done) -> anyhow::Result<(Moved, Option<PaymentI
     let mut result = (Moved::default(), None);
     let mut label = outcome;
     if let Answer::Payment { snapshot, request_id, duration_ms } = &done.answer {
-        match lock(&mut tx, &done.notice, snapshot).await? {
-            Some(mut payment) => {
-                let entry = super::model::TimelineEntry {
-                    kind: "notice".to_owned(),
-                    ..settle::call_entry(done.at, said(&done.notice), request_id.clone(), *duration_ms)
-                };
-                store::insert_entry(&mut tx, &payment, app.ids.uuid(done.at), &entry).await?;
-                let account = done.account_id.as_deref();
-                let moved = settle::take_in(app, &mut tx, &mut payment, snapshot, account).await?;
-                result = (moved, Some(payment.id));
-            }
-            None => {
-                label = "not_ours";
-                store::mark_notice_ignored(&mut tx, &done.notice).await?;
-            }
+        if let Some(mut payment) = lock(&mut tx, &done.notice, snapshot).await? {
+            let call = settle::call_entry(done.at, said(&done.notice), request_id.clone(), *duration_ms);
+            let entry = TimelineEntry { kind: "notice".to_owned(), ..call };
+            store::insert_entry(&mut tx, &payment, app.ids.uuid(done.at), &entry).await?;
+            let account = done.account_id.as_deref();
+            let moved = settle::take_in(app, &mut tx, &mut payment, snapshot, account).await?;
+            result = (moved, Some(payment.id));
+        } else {
+            label = "not_ours";
+            store::mark_notice_ignored(&mut tx, &done.notice).await?;
         }
     }
     tx.commit().await?;

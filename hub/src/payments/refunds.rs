@@ -45,9 +45,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    key: IdempotencyKey,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    (key, headers): (IdempotencyKey, HeaderMap),
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     let payment_id = parse_id(&id)?;
@@ -123,13 +122,11 @@ async fn take(
     let amount_minor = check(&payment, wanted, left)?;
     let refund = RefundRow {
         id: id.uuid(),
-        payment_id: payment_id.uuid(),
         amount_minor,
         status: "pending".to_owned(),
         detail: None,
         external_id: None,
         provider_key: app.ids.uuid(now).to_string(),
-        attempts: 0,
         fingerprint: digest.to_vec(),
         created_at: now,
     };
@@ -202,15 +199,15 @@ pub(crate) async fn work(desk: &Desk<'_>, calls: &mut Calls) -> anyhow::Result<w
     let given = provider.refund(&desk.credentials.access, &order).await;
     match calls.record("refund", app.clock.now(), given) {
         Ok(external_id) => {
-            refund.status = "done".to_owned();
+            "done".clone_into(&mut refund.status);
             refund.external_id = external_id;
         }
         Err(CallError::Refused { code, .. } | CallError::Unauthorized { code }) => {
-            refund.status = "failed".to_owned();
+            "failed".clone_into(&mut refund.status);
             refund.detail = Some(format!("rejected_{code}"));
         }
         Err(CallError::NotFound) => {
-            refund.status = "failed".to_owned();
+            "failed".clone_into(&mut refund.status);
             refund.detail = Some("rejected_not_found".to_owned());
         }
         // The same key: it is given back once, however often it is sent.

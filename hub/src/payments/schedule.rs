@@ -38,10 +38,9 @@ pub(crate) fn next_sync(method: Method, created_at: DateTime<Utc>, now: DateTime
     let age = now - created_at;
     let minutes = match method {
         Method::Pix if age < TimeDelta::minutes(30) => 1,
-        Method::Pix if age < TimeDelta::days(1) => 4,
         Method::Checkout | Method::Card if age < TimeDelta::minutes(10) => 1,
         Method::Checkout | Method::Card if age < TimeDelta::hours(1) => 2,
-        Method::Checkout | Method::Card if age < TimeDelta::days(1) => 4,
+        Method::Checkout | Method::Card | Method::Pix if age < TimeDelta::days(1) => 4,
         _ => 60,
     };
     now + TimeDelta::minutes(minutes)

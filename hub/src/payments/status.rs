@@ -213,22 +213,15 @@ pub(crate) fn derive(rules: Rules, current: &Standing, attempts: &[Attempt]) -> 
     });
     let Some(attempt) = deciding else { return current.clone() };
     let captured = attempt.state.is_captured();
-    // Money that was taken once is never forgotten, and what failed only comes back by being approved.
-    if !captured && current.status == Status::Paid {
-        return current.clone();
-    }
-    if !captured
-        && current.status == Status::Failed
-        && !(attempt.state.is_over_unpaid() && !rules.is_checkout)
-    {
-        return current.clone();
-    }
-    let status = if captured {
-        Status::Paid
-    } else if attempt.state.is_over_unpaid() && !rules.is_checkout {
-        Status::Failed
-    } else {
-        Status::Pending
+    // A checkout outlives the attempts that came to nothing.
+    let is_over = attempt.state.is_over_unpaid() && !rules.is_checkout;
+    let status = match current.status {
+        _ if captured => Status::Paid,
+        // Money that was taken once is never forgotten, and what failed only comes back by being approved.
+        Status::Paid => return current.clone(),
+        Status::Failed if !is_over => return current.clone(),
+        _ if is_over => Status::Failed,
+        _ => Status::Pending,
     };
     // A checkout whose attempts were all refused stands as if nobody had tried.
     let untouched = rules.is_checkout && attempt.state.is_over_unpaid();

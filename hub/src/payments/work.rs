@@ -44,7 +44,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is made.
-    Made(Created),
+    Made(Box<Created>),
     /// The provider will not make it.
     Refused(String),
     /// Its time was over before it was ever sent.
@@ -154,7 +154,7 @@ impl Desk<'_> {
             let now = app.clock.now();
             let found = calls.record("look for it", now, provider.find_created(access, &order).await);
             match found {
-                Ok(Some(created)) => return Outcome::Made(created),
+                Ok(Some(created)) => return Outcome::Made(Box::new(created)),
                 Ok(None) => {}
                 Err(error) => return Outcome::Retry(self.later(&error)),
             }
@@ -164,7 +164,7 @@ impl Desk<'_> {
             return Outcome::Expired;
         }
         match calls.record("create", now, provider.create(access, &order).await) {
-            Ok(created) => Outcome::Made(created),
+            Ok(created) => Outcome::Made(Box::new(created)),
             Err(CallError::Refused { code, .. } | CallError::Unauthorized { code }) => Outcome::Refused(code),
             Err(CallError::NotFound) => Outcome::Refused("not_found".to_owned()),
             Err(error) => Outcome::Retry(self.later(&error)),

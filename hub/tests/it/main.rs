@@ -13,5 +13,6 @@ mod keys;
 mod limits;
 mod notifications;
 mod operations;
+mod payments;
 mod support;
 mod webhooks;

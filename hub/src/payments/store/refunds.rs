@@ -12,13 +12,11 @@ use crate::payments::model::{Payment, RefundView};
 #[derive(Debug, Clone)]
 pub(crate) struct RefundRow {
     pub(crate) id: Uuid,
-    pub(crate) payment_id: Uuid,
     pub(crate) amount_minor: i64,
     pub(crate) status: String,
     pub(crate) detail: Option<String>,
     pub(crate) external_id: Option<String>,
     pub(crate) provider_key: String,
-    pub(crate) attempts: i32,
     pub(crate) fingerprint: Vec<u8>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -68,7 +66,7 @@ pub(crate) async fn find_refund(
     sqlx::query_as!(
         RefundRow,
         r#"
-        select id, payment_id, amount_minor, status, detail, external_id, provider_key, attempts, fingerprint, created_at
+        select id, amount_minor, status, detail, external_id, provider_key, fingerprint, created_at
         from payment_refunds
         where project_id = $1 and id = $2
         "#,
@@ -88,7 +86,7 @@ pub(crate) async fn list_refunds(
     sqlx::query_as!(
         RefundRow,
         r#"
-        select id, payment_id, amount_minor, status, detail, external_id, provider_key, attempts, fingerprint, created_at
+        select id, amount_minor, status, detail, external_id, provider_key, fingerprint, created_at
         from payment_refunds
         where project_id = $1 and payment_id = $2
         order by created_at, id

@@ -112,7 +112,7 @@ pub(super) fn preference<'a>(order: &'a Order<'a>, auto_return: bool) -> wire::N
             ..wire::Payer::default()
         },
         external_reference: &order.reference,
-        back_urls: any_url.then(|| wire::BackUrls {
+        back_urls: any_url.then_some(wire::BackUrls {
             success: urls.success.as_deref(),
             pending: urls.pending.as_deref(),
             failure: urls.failure.as_deref(),

@@ -85,19 +85,22 @@ mod tests {
         Some((notice.topic, notice.resource_id, notice.is_hint))
     }
 
-    fn of(topic: &str, id: &str, is_hint: bool) -> Option<(String, String, bool)> {
-        Some((topic.to_owned(), id.to_owned(), is_hint))
+    fn of(topic: &str, id: &str, is_hint: bool) -> (String, String, bool) {
+        (topic.to_owned(), id.to_owned(), is_hint)
     }
 
     #[test]
     fn both_kinds_are_read_from_query_or_body() {
-        assert_eq!(read("source_news=webhooks&data.id=139&type=payment", "{}"), of("payment", "139", false));
-        assert_eq!(read("data%2Eid=139&type=payment", "{}"), of("payment", "139", false));
-        assert_eq!(read("", r#"{"type":"payment","data":{"id":139}}"#), of("payment", "139", false));
-        assert_eq!(read("id=139&topic=payment", ""), of("payment", "139", true));
+        assert_eq!(
+            read("source_news=webhooks&data.id=139&type=payment", "{}"),
+            Some(of("payment", "139", false))
+        );
+        assert_eq!(read("data%2Eid=139&type=payment", "{}"), Some(of("payment", "139", false)));
+        assert_eq!(read("", r#"{"type":"payment","data":{"id":139}}"#), Some(of("payment", "139", false)));
+        assert_eq!(read("id=139&topic=payment", ""), Some(of("payment", "139", true)));
         let order =
             r#"{"resource":"https://api.mercadolibre.com/merchant_orders/77","topic":"merchant_order"}"#;
-        assert_eq!(read("", order), of("merchant_order", "77", true));
+        assert_eq!(read("", order), Some(of("merchant_order", "77", true)));
     }
 
     #[test]

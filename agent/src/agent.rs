@@ -22,7 +22,7 @@ use crate::{forward, heartbeat, server};
 
 /// How long receipts answer repeats after forwarding.
 const RECEIPTS_KEPT: TimeDelta = TimeDelta::days(7);
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 
 /// What every part of the agent uses.
 #[derive(Debug)]

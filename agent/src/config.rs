@@ -76,10 +76,10 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(60),
+            backoff_max: Duration::from_mins(1),
             retry_first: Duration::from_secs(5),
-            retry_max: Duration::from_secs(600),
-            heartbeat: Duration::from_secs(60),
+            retry_max: Duration::from_mins(10),
+            heartbeat: Duration::from_mins(1),
             grace: Duration::from_secs(10),
         }
     }

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// For a batch: the hub works through up to a thousand operations.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+const BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 /// What is read of an answer; a batch of a thousand results stays far below.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 
@@ -184,12 +184,11 @@ async fn read(mut answer: Response) -> Result<Bytes, HubError> {
 /// `Retry-After`, in seconds or as an HTTP date. Never more than an hour.
 fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let until = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
-            u64::try_from((until - clock.now()).num_seconds()).ok()?
-        }
+    let seconds = if let Ok(seconds) = text.parse::<u64>() {
+        seconds
+    } else {
+        let until = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+        u64::try_from((until - clock.now()).num_seconds()).ok()?
     };
     Some(Duration::from_secs(seconds.min(3_600)))
 }

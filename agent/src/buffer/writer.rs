@@ -104,8 +104,12 @@ fn commit(
     .map_err(StorageError::from);
     if let Err(error) = written {
         shared.metrics.write_errors.add(1);
-        answers.into_iter().for_each(|answer| answer(Some(&error)));
-        commands.for_each(|command| command.fail(&error));
+        for answer in answers {
+            answer(Some(&error));
+        }
+        for command in commands {
+            command.fail(&error);
+        }
         return Err(error);
     }
     // `save_totals` itself is part of the count; a group of mere repeats writes nothing.
@@ -113,7 +117,9 @@ fn commit(
         shared.metrics.commits.add(1);
     }
     shared.committed(work.totals, work.added);
-    answers.into_iter().for_each(|answer| answer(None));
+    for answer in answers {
+        answer(None);
+    }
     Ok(damage)
 }
 

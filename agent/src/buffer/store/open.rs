@@ -163,13 +163,12 @@ fn load_facts(connection: &Connection, now: DateTime<Utc>) -> Result<Facts, Open
     let project = find_fact(connection, PROJECT)?.map(text);
     let agent_id = find_fact(connection, AGENT_ID)?.map(text);
     let key = find_fact(connection, FINGERPRINT_KEY)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let (agent_id, fingerprint_key) = match (agent_id, key) {
-        (Some(agent_id), Some(key)) => (agent_id, key),
-        _ => {
-            let mut key = [0u8; 32];
-            getrandom::fill(&mut key)?;
-            (format!("agent-{}", RandomIds.uuid(now).as_simple()), key)
-        }
+    let (agent_id, fingerprint_key) = if let (Some(agent_id), Some(key)) = (agent_id, key) {
+        (agent_id, key)
+    } else {
+        let mut key = [0u8; 32];
+        getrandom::fill(&mut key)?;
+        (format!("agent-{}", RandomIds.uuid(now).as_simple()), key)
     };
     keep_facts(connection, &agent_id, &fingerprint_key, project.as_deref())?;
     Ok(Facts { agent_id, fingerprint_key, project, totals: load_totals(connection)? })

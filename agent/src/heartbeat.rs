@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use trastienda_protocol::heartbeat::{Heartbeat, HubState};
 
 use crate::agent::Core;
+use crate::forward::project::learn_version;
 use crate::hub::HubError;
 use crate::status::status;
 
@@ -36,7 +37,8 @@ async fn beat(core: &Core) {
     };
     let heartbeat = Heartbeat { agent_id: core.buffer.agent_id(), status };
     match core.hub.heartbeat(&heartbeat, core.clock.as_ref()).await {
-        Ok(()) => {}
+        // Behind one address, hubs change one by one and the connection may never break.
+        Ok(()) => learn_version(core).await,
         Err(error @ (HubError::Unreachable(_) | HubError::TimedOut)) => {
             tracing::debug!(error = %error, "the heartbeat was not answered");
             core.hub_view.set(HubState::Down);

@@ -126,6 +126,15 @@ impl Hub {
             .ok_or_else(|| HubError::Malformed("`GET /v1/project` names no project id".to_owned()))
     }
 
+    /// The hub's version, if it says. Asks for no key.
+    pub async fn version(&self) -> Option<String> {
+        let request = self.client.get(self.address("/readyz", None)).timeout(PROBE_TIMEOUT);
+        // A hub that is not ready says its version as well.
+        let body = read(request.send().await.ok()?).await.ok()?;
+        let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        body.get("version").and_then(serde_json::Value::as_str).map(str::to_owned)
+    }
+
     /// Hands over a batch, compressed with zstd.
     ///
     /// # Errors

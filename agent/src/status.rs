@@ -1,6 +1,6 @@
 //! How the agent sees the hub, and its state in numbers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use trastienda_protocol::clock::Clock;
@@ -13,24 +13,37 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How the hub is seen: written by whoever talked to it last, logged when it changes.
 #[derive(Debug, Clone)]
-pub struct HubView(watch::Sender<HubState>);
+pub struct HubView {
+    state: watch::Sender<HubState>,
+    version: Arc<Mutex<Option<String>>>,
+}
 
 impl Default for HubView {
     /// Until it has answered, it counts as down.
     fn default() -> Self {
-        Self(watch::Sender::new(HubState::Down))
+        Self { state: watch::Sender::new(HubState::Down), version: Arc::default() }
     }
 }
 
 impl HubView {
     /// How it is seen now.
     pub fn state(&self) -> HubState {
-        *self.0.borrow()
+        *self.state.borrow()
+    }
+
+    /// The version that it last said.
+    pub fn version(&self) -> Option<String> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It said this version.
+    pub fn set_version(&self, version: String) {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
     }
 
     /// It is seen so from now on.
     pub fn set(&self, state: HubState) {
-        let changed = self.0.send_if_modified(|seen| std::mem::replace(seen, state) != state);
+        let changed = self.state.send_if_modified(|seen| std::mem::replace(seen, state) != state);
         if !changed {
             return;
         }
@@ -53,7 +66,7 @@ impl HubView {
     /// Returns once it answers; at once when it does.
     pub async fn is_up(&self) {
         // The sender lives as long as self, so the wait cannot end early.
-        let _ = self.0.subscribe().wait_for(|state| *state == HubState::Up).await;
+        let _ = self.state.subscribe().wait_for(|state| *state == HubState::Up).await;
     }
 }
 

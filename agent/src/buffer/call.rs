@@ -64,6 +64,8 @@ pub struct Accepted {
     pub accepted_at: i64,
     /// Whether it had been accepted before.
     pub replayed: bool,
+    /// Whether its time to be sent is over by now.
+    pub expired: bool,
 }
 
 /// Why there is no room.
@@ -90,6 +92,9 @@ pub enum AcceptError {
     /// The id or the idempotency key belongs to a call with another body.
     #[error("the id or the idempotency key belongs to another call")]
     Reused,
+    /// Its time to be sent is over already.
+    #[error("its time to be sent is over")]
+    Expired,
     /// There is no room.
     #[error("{0}")]
     Full(FullReason),
@@ -232,6 +237,9 @@ pub enum Settled {
         reason: Reason,
         /// The hub's answer, a JSON document.
         answer: Option<String>,
+        /// The hub's version (perhaps unknown, then empty), when nothing but fields that it does not
+        /// know was wrong: another version is asked again.
+        hub_version: Option<String>,
     },
     /// It stays, and is not tried before `run_at`.
     Deferred {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
+use trastienda_protocol::batch::Kind;
 use trastienda_protocol::clock::Clock;
 use uuid::Uuid;
 
@@ -133,12 +134,40 @@ impl Buffer {
         self.read(move |connection| store::read::list_dead_letters(connection, limit, before)).await
     }
 
-    /// Puts a dead letter back among what is sent. `false`: there is none of this id.
+    /// One dead letter and the bytes that it would have sent.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn find_dead_letter(
+        &self,
+        kind: Kind,
+        id: Uuid,
+    ) -> Result<Option<(DeadLetter, Vec<u8>)>, StorageError> {
+        self.read(move |connection| store::read::find_dead_letter(connection, kind, id)).await
+    }
+
+    /// Puts a dead letter back among what is sent. `false`: there is none of this id whose time is not over.
     ///
     /// # Errors
     /// Nothing was changed.
-    pub async fn revive(&self, id: Uuid) -> Result<bool, StorageError> {
-        self.ask(|reply| Command::Revive(id, reply)).await?
+    pub async fn revive(&self, kind: Kind, id: Uuid) -> Result<bool, StorageError> {
+        self.ask(|reply| Command::Revive(kind, id, reply)).await?
+    }
+
+    /// Puts back what another version of the hub refused for nothing but fields that it did not know.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn revive_for_version(&self, hub_version: String) -> Result<usize, StorageError> {
+        self.ask(|reply| Command::ReviveForVersion(hub_version, reply)).await?
+    }
+
+    /// Forgets a dead letter for good. `false`: there is none of this id.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn discard(&self, kind: Kind, id: Uuid) -> Result<bool, StorageError> {
+        self.ask(|reply| Command::Discard(kind, id, reply)).await?
     }
 
     /// Forgets the receipts of what was forwarded before `before`; gives back free pages.

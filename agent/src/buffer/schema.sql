@@ -54,6 +54,9 @@ CREATE TABLE dead_letters (
     reason          TEXT NOT NULL CHECK (reason IN ('refused', 'parked', 'expired')),
     -- The hub's last answer, a JSON document, when there was one.
     answer          TEXT,
+    -- The version of the hub that refused nothing but fields that it does not know (empty when it
+    -- did not say): another version may know them.
+    hub_version     TEXT,
     body            BLOB NOT NULL
 ) STRICT;
-CREATE INDEX dead_letters_by_id ON dead_letters (id);
+CREATE INDEX dead_letters_by_id ON dead_letters (id, kind);

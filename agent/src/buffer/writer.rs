@@ -6,6 +6,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
 
 use super::call::{AcceptError, Accepted, NewCall, Settlement, StorageError, Totals};
@@ -23,7 +24,10 @@ type Reply<T> = oneshot::Sender<T>;
 pub(super) enum Command {
     Accept(NewCall, Reply<Result<Accepted, AcceptError>>),
     Settle(Vec<Settlement>, i64, Reply<Result<(), StorageError>>),
-    Revive(Uuid, Reply<Result<bool, StorageError>>),
+    Revive(Kind, Uuid, Reply<Result<bool, StorageError>>),
+    /// What another version of the hub did not know the fields of.
+    ReviveForVersion(String, Reply<Result<usize, StorageError>>),
+    Discard(Kind, Uuid, Reply<Result<bool, StorageError>>),
     Prune(i64, Reply<Result<usize, StorageError>>),
     SetProject(String, Reply<Result<(), StorageError>>),
     /// A reader found the database of this generation damaged.
@@ -107,7 +111,9 @@ fn commit(
         for answer in answers {
             answer(Some(&error));
         }
-        commands.for_each(|command| command.fail(&error));
+        for command in commands {
+            command.fail(&error);
+        }
         return Err(error);
     }
     // `save_totals` itself is part of the count; a group of mere repeats writes nothing.
@@ -150,10 +156,18 @@ impl Command {
             Self::Settle(settlements, now, reply) => {
                 settled(reply, settle::settle(connection, &settlements, now, &mut work.totals))
             }
-            Self::Revive(id, reply) => {
-                let revived = settle::revive(connection, id, &mut work.totals);
+            Self::Revive(kind, id, reply) => {
+                let revived = settle::revive(connection, (kind, id), &mut work.totals);
                 work.added |= matches!(revived, Ok(true));
                 settled(reply, revived)
+            }
+            Self::ReviveForVersion(version, reply) => {
+                let revived = settle::revive_for_version(connection, &version, &mut work.totals);
+                work.added |= revived.as_ref().is_ok_and(|revived| *revived > 0);
+                settled(reply, revived)
+            }
+            Self::Discard(kind, id, reply) => {
+                settled(reply, settle::discard(connection, (kind, id), &mut work.totals))
             }
             Self::Prune(before, reply) => settled(reply, settle::prune(connection, before)),
             Self::SetProject(project, reply) => {
@@ -176,8 +190,8 @@ impl Command {
         match self {
             Self::Accept(_, reply) => drop(reply.send(Err(error.into()))),
             Self::Settle(_, _, reply) | Self::SetProject(_, reply) => drop(reply.send(Err(error))),
-            Self::Revive(_, reply) => drop(reply.send(Err(error))),
-            Self::Prune(_, reply) => drop(reply.send(Err(error))),
+            Self::Revive(_, _, reply) | Self::Discard(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Prune(_, reply) | Self::ReviveForVersion(_, reply) => drop(reply.send(Err(error))),
             Self::Damaged(..) => {}
         }
     }

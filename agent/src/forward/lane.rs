@@ -63,6 +63,10 @@ impl Lane {
             expire(core, &claim).await?;
         }
         if claim.operations.is_empty() {
+            if claim.next_run_at.is_none() {
+                // Nothing waits, so whatever failed before has been settled.
+                self.failures.clear();
+            }
             let due = claim.next_run_at.map(|at| at.saturating_sub(now.timestamp_millis()).unsigned_abs());
             return Ok(Next::Idle(due.map(Duration::from_millis)));
         }
@@ -104,13 +108,16 @@ impl Lane {
                 }
                 Single::Final => {
                     buried += 1;
+                    self.failures.remove(&operation.seq);
                     tracing::warn!(
                         operation.id = operation.public_id(),
                         status = result.status,
                         code = code(&result.body),
                         "the hub refused a call for good: it is among the dead letters"
                     );
-                    Settled::Dead { reason: Reason::Refused, answer: Some(result.body.to_string()) }
+                    let hub_version = unknown_to(core, code(&result.body));
+                    let answer = Some(result.body.to_string());
+                    Settled::Dead { reason: Reason::Refused, answer, hub_version }
                 }
                 Single::Again { .. } => {
                     tracing::info!(
@@ -131,7 +138,8 @@ impl Lane {
         core.metrics.forwarded.add(taken);
         core.metrics.buried.add(buried);
         self.suspicions = 0;
-        self.size = (self.size * 2).min(BATCH_OPERATIONS_MAX);
+        // Slower than it shrinks, so that a limit on the way is not hit at every second batch.
+        self.size = (self.size + self.size / 4 + 1).min(BATCH_OPERATIONS_MAX);
         Ok(Next::Again)
     }
 
@@ -146,7 +154,7 @@ impl Lane {
         let verdict = verdict::whole(&error);
         let [only] = operations else {
             match verdict {
-                Whole::Refused => {
+                Whole::Refused | Whole::TooLarge => {
                     self.size = operations.len() / 2;
                     return Ok(Next::Again);
                 }
@@ -165,12 +173,16 @@ impl Lane {
             HubError::Refused { problem: Some(problem), .. } => serde_json::to_string(problem).ok(),
             _ => None,
         };
+        let hub_version = match &error {
+            HubError::Refused { problem: Some(problem), .. } => unknown_to(core, &problem.code),
+            _ => None,
+        };
         let settled = match verdict {
             Whole::Refused => {
                 core.metrics.buried.add(1);
-                Settled::Dead { reason: Reason::Refused, answer }
+                Settled::Dead { reason: Reason::Refused, answer, hub_version }
             }
-            Whole::Suspicious => {
+            Whole::TooLarge | Whole::Suspicious => {
                 let alone = self.others_got_through(only.seq);
                 self.defer(core, only.seq, alone, answer)
             }
@@ -190,7 +202,7 @@ impl Lane {
         if let [only] = operations {
             tracing::error!(operation.id = only.public_id(), error = %error, "a stored call is not readable");
             core.metrics.buried.add(1);
-            let settled = Settled::Dead { reason: Reason::Refused, answer: None };
+            let settled = Settled::Dead { reason: Reason::Refused, answer: None, hub_version: None };
             core.buffer.settle(vec![Settlement { seq: only.seq, settled }], core.clock.now()).await?;
         } else {
             self.size = operations.len() / 2;
@@ -216,11 +228,16 @@ impl Lane {
 /// Payments whose time is over are never sent.
 async fn expire(core: &Core, claim: &Claim) -> Result<(), StorageError> {
     tracing::warn!(calls = claim.expired.len(), "calls expired before they could be forwarded");
-    let settled = Settled::Dead { reason: Reason::Expired, answer: None };
+    let settled = Settled::Dead { reason: Reason::Expired, answer: None, hub_version: None };
     let settlements =
         claim.expired.iter().map(|seq| Settlement { seq: *seq, settled: settled.clone() }).collect();
     core.metrics.buried.add(claim.expired.len() as u64);
     core.buffer.settle(settlements, core.clock.now()).await
+}
+
+/// The hub's version, when it refuses nothing but fields that it does not know.
+fn unknown_to(core: &Core, code: &str) -> Option<String> {
+    (code == "unknown_field").then(|| core.hub_view.version().unwrap_or_default())
 }
 
 fn code(body: &Value) -> &str {

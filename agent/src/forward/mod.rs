@@ -9,7 +9,7 @@
 mod backoff;
 mod batch;
 mod lane;
-mod project;
+pub(crate) mod project;
 mod verdict;
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ enum Next {
     Again,
     /// Nothing to send until something is added, or until the postponed is due.
     Idle(Option<Duration>),
-    /// The hub cannot be talked to; ask again after a pause, at least as long as it says.
+    /// The hub cannot be talked to; ask again after a pause, which is the one that it asks for if it does.
     Pause(HubState, Option<Duration>),
 }
 
@@ -72,12 +72,14 @@ async fn work(core: &Core, pace: Pace, stop: &CancellationToken) {
                 core.hub_view.set(state);
                 // Before anything is sent again, the key and its project are looked at again.
                 verified &= state == HubState::Up;
-                let pause = backoff.next().max(at_least.unwrap_or_default());
+                let own = backoff.next();
+                // The hub knows better when to come back, but never at once.
+                let pause = at_least.map_or(own, |asked| asked.max(pace.backoff_first));
                 tracing::debug!(pause_ms = pause.as_millis(), "the forwarder pauses");
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
-                    () = core.hub_seen.notified(), if at_least.is_none() => {}
+                    () = core.hub_seen.notified(), if state == HubState::Down => {}
                 }
             }
         }

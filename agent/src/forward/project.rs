@@ -1,9 +1,30 @@
-//! Whose buffer this is: asked of the hub before anything is sent.
+//! Whose buffer this is, and which hub it talks to: asked before anything is sent.
 
 use trastienda_protocol::heartbeat::HubState;
 
 use super::{Next, verdict};
 use crate::agent::Core;
+
+/// Asks for the hub's version; another one than before may know the fields that the former refused.
+pub(crate) async fn learn_version(core: &Core) {
+    let Some(version) = core.hub.version().await else { return };
+    if core.hub_view.version().as_ref() == Some(&version) {
+        return;
+    }
+    match core.buffer.revive_for_version(version.clone()).await {
+        Ok(0) => {}
+        Ok(calls) => tracing::info!(
+            hub.version = version,
+            calls,
+            "another version of the hub: calls with fields that it did not know are tried again"
+        ),
+        Err(error) => {
+            tracing::warn!(error = %error, "calls with fields that the hub did not know could not be put back");
+            return;
+        }
+    }
+    core.hub_view.set_version(version);
+}
 
 /// Asks for the key's project. The first answer makes the buffer that project's; a later one must be the same.
 pub(super) async fn verify(core: &Core, verified: &mut bool) -> Next {
@@ -31,6 +52,7 @@ pub(super) async fn verify(core: &Core, verified: &mut bool) -> Next {
             tracing::info!(project.id = project, "the buffer belongs to this project from now on");
         }
     }
+    learn_version(core).await;
     *verified = true;
     Next::Again
 }

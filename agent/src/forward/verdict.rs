@@ -15,6 +15,8 @@ use crate::hub::HubError;
 pub(super) enum Whole {
     /// The operations are refused together; sent apart, only the guilty ones will be.
     Refused,
+    /// Together they are too large for something between here and the hub.
+    TooLarge,
     /// One of them may be what the hub fails at; sent apart, the others get through.
     Suspicious,
     /// Nothing is said about the operations.
@@ -24,6 +26,7 @@ pub(super) enum Whole {
 pub(super) fn whole(error: &HubError) -> Whole {
     match error {
         HubError::Refused { status: 400 | 413 | 422, problem: Some(_), .. } => Whole::Refused,
+        HubError::Refused { status: 413, .. } => Whole::TooLarge,
         HubError::Refused { status: 500, .. } | HubError::TimedOut => Whole::Suspicious,
         _ => Whole::Unavailable,
     }
@@ -97,9 +100,11 @@ mod tests {
 
     #[test]
     fn only_the_hub_itself_refuses_for_good() {
-        for status in [400, 413, 422] {
+        for (status, from_a_proxy) in
+            [(400, Whole::Unavailable), (413, Whole::TooLarge), (422, Whole::Unavailable)]
+        {
             assert_eq!(whole(&refused(status, true)), Whole::Refused);
-            assert_eq!(whole(&refused(status, false)), Whole::Unavailable);
+            assert_eq!(whole(&refused(status, false)), from_a_proxy);
             assert_eq!(single(status), Single::Final);
         }
         for status in [301, 401, 403, 404, 408, 409, 425, 429, 500, 502, 503, 504, 507] {

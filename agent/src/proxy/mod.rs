@@ -46,7 +46,7 @@ pub(crate) async fn pass(State(core): State<Arc<Core>>, request: Request) -> Res
     match outgoing.send().await {
         Ok(answer) => {
             core.metrics.passed.add(1);
-            if core.hub_view.state() == HubState::Down {
+            if core.hub_view.state() == HubState::Down && !answer.status().is_server_error() {
                 core.hub_seen.notify_one();
             }
             let status = answer.status();

@@ -17,6 +17,7 @@ use trastienda_protocol::event::NewEvent;
 use trastienda_protocol::fingerprint::fingerprint;
 use trastienda_protocol::ids::{self, Id};
 use trastienda_protocol::limits::{BODY_MAX, ID_AHEAD_MAX, NOTIFICATION_MAX, is_idempotency_key};
+use trastienda_protocol::money::Money;
 use trastienda_protocol::notification::NewNotification;
 use trastienda_protocol::payment::NewPayment;
 use trastienda_protocol::prefer::Prefer;
@@ -100,14 +101,14 @@ pub(super) async fn payment(State(core): State<Arc<Core>>, request: Request) -> 
     let accepted = call.keep(&core, kept).await?;
     let body = json!({
         "id": public_id(Kind::Payment, accepted.id),
-        "status": "pending",
-        "detail": null,
+        "status": if accepted.expired { "failed" } else { "pending" },
+        "detail": accepted.expired.then_some("expired"),
         "provider": null,
         "external_id": null,
         "provider_reference": null,
         "method": payment.method.as_str(),
         "amount": payment.amount.to_string(),
-        "amount_refunded": "0",
+        "amount_refunded": Money { minor: 0, ..payment.amount }.to_string(),
         "currency": payment.amount.currency.as_str(),
         "order_id": payment.order_id,
     });
@@ -179,7 +180,7 @@ impl Call {
         };
         let accepted = core.buffer.accept(call).await.inspect_err(|error| match error {
             AcceptError::Full(_) => core.metrics.refused_full.add(1),
-            AcceptError::Reused | AcceptError::Storage(_) => {}
+            AcceptError::Reused | AcceptError::Expired | AcceptError::Storage(_) => {}
         })?;
         let counter = if accepted.replayed { &core.metrics.replayed } else { &core.metrics.accepted };
         counter.add(1);

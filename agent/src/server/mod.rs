@@ -77,6 +77,10 @@ fn router(core: &Arc<Core>, door: Door) -> Router {
         .route("/agent/status", get(operator::status))
         .route("/agent/metrics", get(operator::metrics))
         .route("/agent/dead-letters", get(operator::list_dead_letters))
+        .route(
+            "/agent/dead-letters/{id}",
+            get(operator::get_dead_letter).delete(operator::discard_dead_letter),
+        )
         .route("/agent/dead-letters/{id}/retry", post(operator::retry_dead_letter))
         .fallback(proxy::pass)
         .method_not_allowed_fallback(refusal::method_not_allowed)

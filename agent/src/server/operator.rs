@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use trastienda_protocol::batch::Kind;
 use trastienda_protocol::heartbeat::AgentStatus;
 use trastienda_protocol::ids::{EventId, Id as _, NotificationId, PaymentId};
 use trastienda_protocol::problem::{FieldError, Problem};
@@ -78,18 +80,49 @@ pub(super) async fn retry_dead_letter(
             "there is no dead letter of this id that can be tried again (an expired one cannot)",
         ))
     };
-    let uuid = parse_id(&id).ok_or_else(not_found)?;
-    if !core.buffer.revive(uuid).await? {
+    let (kind, uuid) = parse_id(&id).ok_or_else(not_found)?;
+    if !core.buffer.revive(kind, uuid).await? {
         return Err(not_found());
     }
+    tracing::info!(operation.id = id, "a dead letter is tried again");
     let body = Json(json!({"id": id, "status": "pending"}));
-    Ok((axum::http::StatusCode::ACCEPTED, body).into_response())
+    Ok((StatusCode::ACCEPTED, body).into_response())
 }
 
-fn parse_id(text: &str) -> Option<Uuid> {
-    let event = EventId::parse(text).map(EventId::uuid);
-    let notification = NotificationId::parse(text).map(NotificationId::uuid);
-    event.or(notification).or_else(|_| PaymentId::parse(text).map(PaymentId::uuid)).ok()
+/// `GET /agent/dead-letters/{id}`: with the body that would have been sent.
+pub(super) async fn get_dead_letter(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let (kind, uuid) = parse_id(&id).ok_or_else(no_dead_letter)?;
+    let (letter, body) = core.buffer.find_dead_letter(kind, uuid).await?.ok_or_else(no_dead_letter)?;
+    let mut described = describe(&letter);
+    described["body"] = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Ok(Json(described))
+}
+
+/// `DELETE /agent/dead-letters/{id}`: the operator gives it up.
+pub(super) async fn discard_dead_letter(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let (kind, uuid) = parse_id(&id).ok_or_else(no_dead_letter)?;
+    if !core.buffer.discard(kind, uuid).await? {
+        return Err(no_dead_letter());
+    }
+    tracing::warn!(operation.id = id, "a dead letter was given up by the operator");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn no_dead_letter() -> Refusal {
+    Problem::new(404, "not_found", "Not found", "there is no dead letter of this id").into()
+}
+
+fn parse_id(text: &str) -> Option<(Kind, Uuid)> {
+    let event = || EventId::parse(text).ok().map(|id| (Kind::Event, id.uuid()));
+    let notification = || NotificationId::parse(text).ok().map(|id| (Kind::Notification, id.uuid()));
+    let payment = || PaymentId::parse(text).ok().map(|id| (Kind::Payment, id.uuid()));
+    event().or_else(notification).or_else(payment)
 }
 
 fn describe(letter: &DeadLetter) -> Value {

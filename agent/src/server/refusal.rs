@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use trastienda_protocol::problem::{self, Problem};
+use trastienda_protocol::problem::{self, FieldError, Problem};
 
 use crate::buffer::{AcceptError, StorageError};
 
@@ -43,6 +43,9 @@ impl From<AcceptError> for Refusal {
                 "the `id` or the `Idempotency-Key` belongs to an earlier call with another body",
             )
             .into(),
+            AcceptError::Expired => {
+                Problem::validation(vec![FieldError::new("/expires_at", "must be in the future")]).into()
+            }
             AcceptError::Full(reason) => full(reason.to_string()),
             AcceptError::Storage(error) => error.into(),
         }

@@ -1,4 +1,4 @@
-//! The request's id: taken or made, echoed, handed on to the hub, in every problem document.
+//! The request's id: taken or made, echoed, handed on to the hub, in every problem document and log line.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument as _;
 
 use super::Refusal;
 use crate::agent::Core;
@@ -21,7 +22,8 @@ pub(super) async fn carry(State(core): State<Arc<Core>>, mut request: Request, n
         HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("unknown"))
     });
     request.headers_mut().insert(HEADER, id.clone());
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", request.id = id.to_str().unwrap_or_default());
+    let mut response = next.run(request).instrument(span).await;
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         response = refusal.complete(id.to_str().unwrap_or_default());
     }

@@ -1,4 +1,7 @@
 //! The agent over its real socket, against a hub that comes and goes.
 
 mod acceptance;
+mod doors;
+mod forward;
+mod process;
 mod support;

@@ -16,6 +16,9 @@ pub(in crate::buffer) fn accept(
     if let Some(receipt) = find_receipt(connection, call)? {
         return Ok(receipt.answer(call));
     }
+    if call.expires_at.is_some_and(|expires_at| expires_at <= call.accepted_at) {
+        return Ok(Err(AcceptError::Expired));
+    }
     let bytes = call.body.len() as u64 + ROW_OVERHEAD;
     let (totals, limits) = (&mut work.totals, work.limits);
     if totals.rows + totals.dead_letters >= limits.max_rows {
@@ -28,7 +31,7 @@ pub(in crate::buffer) fn accept(
     totals.rows += 1;
     totals.bytes += bytes;
     work.added = true;
-    Ok(Ok(Accepted { id: call.id, accepted_at: call.accepted_at, replayed: false }))
+    Ok(Ok(Accepted { id: call.id, accepted_at: call.accepted_at, replayed: false, expired: false }))
 }
 
 fn insert(connection: &Connection, call: &NewCall) -> rusqlite::Result<()> {
@@ -63,12 +66,17 @@ fn insert(connection: &Connection, call: &NewCall) -> rusqlite::Result<()> {
     Ok(())
 }
 
+const RECEIPT: &str = "SELECT seq, kind, id, fingerprint, accepted_at,
+        EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.seq = receipts.seq AND reason = 'expired')
+    FROM receipts";
+
 struct Receipt {
     seq: i64,
     kind: i64,
     id: Uuid,
     fingerprint: Vec<u8>,
     accepted_at: i64,
+    expired: bool,
     // The key that finds this receipt finds another as well.
     ambiguous: bool,
 }
@@ -81,6 +89,7 @@ impl Receipt {
             id: Uuid::from_bytes(row.get(2)?),
             fingerprint: row.get(3)?,
             accepted_at: row.get(4)?,
+            expired: row.get(5)?,
             ambiguous: false,
         })
     }
@@ -88,7 +97,7 @@ impl Receipt {
     fn answer(&self, call: &NewCall) -> Result<Accepted, AcceptError> {
         let same = self.kind == kind_number(call.kind) && self.fingerprint == call.fingerprint;
         if same && !self.ambiguous {
-            Ok(Accepted { id: self.id, accepted_at: self.accepted_at, replayed: true })
+            Ok(Accepted { id: self.id, accepted_at: self.accepted_at, replayed: true, expired: self.expired })
         } else {
             Err(AcceptError::Reused)
         }
@@ -97,20 +106,12 @@ impl Receipt {
 
 fn find_receipt(connection: &Connection, call: &NewCall) -> rusqlite::Result<Option<Receipt>> {
     let by_id = connection
-        .prepare_cached(
-            "SELECT seq, kind, id, fingerprint, accepted_at
-             FROM receipts
-             WHERE id = ?1 AND kind = ?2",
-        )?
+        .prepare_cached(&format!("{RECEIPT} WHERE id = ?1 AND kind = ?2"))?
         .query_row((call.id.as_bytes(), kind_number(call.kind)), Receipt::read)
         .optional()?;
     let Some(key) = &call.idempotency_key else { return Ok(by_id) };
     let by_key = connection
-        .prepare_cached(
-            "SELECT seq, kind, id, fingerprint, accepted_at
-             FROM receipts
-             WHERE idempotency_key = ?1",
-        )?
+        .prepare_cached(&format!("{RECEIPT} WHERE idempotency_key = ?1"))?
         .query_row([key], Receipt::read)
         .optional()?;
     Ok(match (by_id, by_key) {

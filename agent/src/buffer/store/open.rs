@@ -6,8 +6,9 @@
 //! such a file aside would help nobody.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,7 +80,8 @@ pub(in crate::buffer) struct Opened {
 }
 
 pub(in crate::buffer) fn open(options: &Options<'_>) -> Result<Opened, OpenError> {
-    fs::create_dir_all(options.directory)?;
+    // What shops say of their customers is nobody else's on this host.
+    DirBuilder::new().recursive(true).mode(0o700).create(options.directory)?;
     let lock = File::create(options.directory.join(LOCK_NAME))?;
     lock.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => OpenError::InUse(options.directory.to_owned()),
@@ -108,6 +110,8 @@ pub(in crate::buffer) fn open_files(
     durability: Durability,
     now: DateTime<Utc>,
 ) -> Result<(Connection, Connection, Facts), OpenError> {
+    // Made here for its rights, which SQLite gives to the files beside it as well.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let writer = Connection::open(path)?;
     configure(&writer, durability)?;
     let version: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,9 +1,10 @@
 //! Recording what became of rows: delivered, postponed, dead, or back from the dead.
 
 use rusqlite::{Connection, OptionalExtension as _};
+use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
 
-use super::ROW_OVERHEAD;
+use super::{ROW_OVERHEAD, kind_number};
 use crate::buffer::call::{Reason, Settled, Settlement, Totals};
 
 /// Failures alone after which a row is parked.
@@ -20,13 +21,16 @@ pub(in crate::buffer) fn settle(
     for Settlement { seq, settled } in settlements {
         match settled {
             Settled::Delivered => deliver(connection, *seq, now, totals)?,
-            Settled::Dead { reason, answer } => {
-                bury(connection, *seq, (now, *reason, answer.as_deref()), totals)?;
+            Settled::Dead { reason, answer, hub_version } => {
+                let why =
+                    Why { reason: *reason, answer: answer.as_deref(), hub_version: hub_version.as_deref() };
+                bury(connection, *seq, now, why, totals)?;
             }
             Settled::Deferred { run_at, failed_alone, answer } => {
                 let attempts = defer(connection, *seq, *run_at, *failed_alone)?;
                 if attempts.is_some_and(|attempts| *failed_alone && attempts >= ATTEMPTS_MAX) {
-                    bury(connection, *seq, (now, Reason::Parked, answer.as_deref()), totals)?;
+                    let why = Why { reason: Reason::Parked, answer: answer.as_deref(), hub_version: None };
+                    bury(connection, *seq, now, why, totals)?;
                 }
             }
         }
@@ -68,22 +72,31 @@ fn defer(
         .optional()
 }
 
+/// Why a row is buried.
+#[derive(Clone, Copy)]
+struct Why<'a> {
+    reason: Reason,
+    answer: Option<&'a str>,
+    hub_version: Option<&'a str>,
+}
+
 fn bury(
     connection: &Connection,
     seq: i64,
-    (now, reason, answer): (i64, Reason, Option<&str>),
+    now: i64,
+    why: Why<'_>,
     totals: &mut Totals,
 ) -> rusqlite::Result<()> {
     let moved = connection
         .prepare_cached(
             "INSERT INTO dead_letters
-               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, failed_at, reason, answer, body)
+               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, failed_at, reason, answer, hub_version, body)
              SELECT
-                seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, ?2, ?3, ?4, body
+                seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, ?2, ?3, ?4, ?5, body
              FROM operations
              WHERE seq = ?1",
         )?
-        .execute((seq, now, reason.as_str(), answer))?;
+        .execute((seq, now, why.reason.as_str(), why.answer, why.hub_version))?;
     if moved == 1 {
         connection.prepare_cached("DELETE FROM operations WHERE seq = ?1")?.execute([seq])?;
         totals.rows = totals.rows.saturating_sub(1);
@@ -95,14 +108,52 @@ fn bury(
 /// Puts a dead letter back in its old place. An expired payment stays dead: its time is over.
 pub(in crate::buffer) fn revive(
     connection: &Connection,
-    id: Uuid,
+    (kind, id): (Kind, Uuid),
     totals: &mut Totals,
 ) -> rusqlite::Result<bool> {
     let seq: Option<i64> = connection
-        .prepare_cached("SELECT seq FROM dead_letters WHERE id = ?1 AND reason <> 'expired'")?
-        .query_row([id.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT seq FROM dead_letters WHERE id = ?1 AND kind = ?2 AND reason <> 'expired'")?
+        .query_row((id.as_bytes(), kind_number(kind)), |row| row.get(0))
         .optional()?;
     let Some(seq) = seq else { return Ok(false) };
+    put_back(connection, seq, totals)?;
+    Ok(true)
+}
+
+/// Puts back what another version of the hub refused for nothing but fields that it did not know.
+pub(in crate::buffer) fn revive_for_version(
+    connection: &Connection,
+    hub_version: &str,
+    totals: &mut Totals,
+) -> rusqlite::Result<usize> {
+    let seqs = connection
+        .prepare_cached("SELECT seq FROM dead_letters WHERE hub_version <> ?1 ORDER BY seq")?
+        .query_map([hub_version], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    for seq in &seqs {
+        put_back(connection, *seq, totals)?;
+    }
+    Ok(seqs.len())
+}
+
+/// Forgets a dead letter for good, with its receipt: a repeat would be a new call.
+pub(in crate::buffer) fn discard(
+    connection: &Connection,
+    (kind, id): (Kind, Uuid),
+    totals: &mut Totals,
+) -> rusqlite::Result<bool> {
+    let gone: Option<(i64, i64)> = connection
+        .prepare_cached("DELETE FROM dead_letters WHERE id = ?1 AND kind = ?2 RETURNING seq, length(body)")?
+        .query_row((id.as_bytes(), kind_number(kind)), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((seq, length)) = gone else { return Ok(false) };
+    connection.prepare_cached("DELETE FROM receipts WHERE seq = ?1")?.execute([seq])?;
+    totals.dead_letters = totals.dead_letters.saturating_sub(1);
+    totals.bytes = totals.bytes.saturating_sub(length.unsigned_abs() + ROW_OVERHEAD);
+    Ok(true)
+}
+
+fn put_back(connection: &Connection, seq: i64, totals: &mut Totals) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO operations (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body)
@@ -114,7 +165,7 @@ pub(in crate::buffer) fn revive(
     connection.prepare_cached("DELETE FROM dead_letters WHERE seq = ?1")?.execute([seq])?;
     totals.rows += 1;
     totals.dead_letters = totals.dead_letters.saturating_sub(1);
-    Ok(true)
+    Ok(())
 }
 
 /// Forgets old receipts, oldest first, and gives free pages back to the file system.

@@ -1,6 +1,5 @@
 //! An agent in this process, with its own directory, a clock that is moved by hand and short pauses.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub(crate) fn pace() -> Pace {
 pub(crate) struct TestAgent {
     pub(crate) config: Config,
     pub(crate) clock: ManualClock,
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
     agent: Option<Agent>,
 }
 
@@ -66,7 +65,7 @@ impl TestAgent {
         };
         change(&mut config);
         let clock = ManualClock::new(SystemClock.now());
-        Self { config, clock, directory, agent: None }
+        Self { config, clock, _directory: directory, agent: None }
     }
 
     pub(crate) async fn start_again(&mut self) {
@@ -84,10 +83,6 @@ impl TestAgent {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.config.data_dir.join("buffer.db")
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -60,13 +61,14 @@ impl Client {
         Self(sender)
     }
 
-    pub(crate) async fn send(
+    /// Sends a request; its answer is still to be read.
+    pub(crate) async fn begin(
         &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Result<Answer, hyper::Error> {
+    ) -> Result<Response<Incoming>, hyper::Error> {
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "localhost");
@@ -75,7 +77,17 @@ impl Client {
             request = request.header(*name, *value);
         }
         self.0.ready().await?;
-        let answer = self.0.send_request(request.body(Full::new(body.into())).unwrap()).await?;
+        self.0.send_request(request.body(Full::new(body.into())).unwrap()).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, hyper::Error> {
+        let answer = self.begin(method, path, headers, body).await?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await?.to_bytes();
         Ok(Answer { status: parts.status, headers: parts.headers, bytes })

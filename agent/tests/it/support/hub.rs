@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use futures_util::stream::{self, StreamExt as _};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trastienda_protocol::api_key::ApiKey;
@@ -39,13 +41,15 @@ type Porter = Box<dyn FnMut(usize) -> Option<Response> + Send>;
 struct Memory {
     taken: HashMap<String, Taken>,
     order: Vec<String>,
-    batch_sizes: Vec<usize>,
     heartbeats: Vec<Value>,
     passed: Vec<(String, HeaderMap, Bytes)>,
     judge: Option<Judge>,
     porter: Option<Porter>,
     project: String,
+    version: String,
     key: Option<ApiKey>,
+    /// Lets the second half of `/v1/halves` go.
+    second_half: Arc<Notify>,
 }
 
 type Shared = Arc<Mutex<Memory>>;
@@ -65,6 +69,7 @@ impl StubHub {
         let key = super::key();
         let memory = Memory {
             project: "prj_0192f0c1d2e37a4b8c5d6e7f8091a2b3".to_owned(),
+            version: "1.0.0".to_owned(),
             key: Some(key.clone()),
             ..Memory::default()
         };
@@ -120,7 +125,16 @@ impl StubHub {
     }
 
     pub(crate) fn set_project(&self, project: &str) {
-        self.with(|memory| memory.project = project.to_owned());
+        self.with(|memory| project.clone_into(&mut memory.project));
+    }
+
+    /// The stub says that it has another version from now on.
+    pub(crate) fn upgrade(&self, version: &str) {
+        self.with(|memory| version.clone_into(&mut memory.version));
+    }
+
+    pub(crate) fn release_second_half(&self) {
+        self.with(|memory| memory.second_half.notify_one());
     }
 
     pub(crate) fn judge(&self, judge: impl Fn(&Operation) -> (u16, Value) + Send + 'static) {
@@ -138,10 +152,6 @@ impl StubHub {
     /// Ids in the order in which they were first taken.
     pub(crate) fn order(&self) -> Vec<String> {
         self.with(|memory| memory.order.clone())
-    }
-
-    pub(crate) fn batch_sizes(&self) -> Vec<usize> {
-        self.with(|memory| memory.batch_sizes.clone())
     }
 
     pub(crate) fn heartbeats(&self) -> Vec<Value> {
@@ -167,7 +177,9 @@ pub(crate) fn problem(status: u16, code: &str) -> Response {
 fn router(memory: Shared) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
         .route("/v1/project", get(project))
+        .route("/v1/halves", get(halves))
         .route("/v1/batch", post(batch))
         .route("/v1/agent/heartbeat", post(heartbeat))
         .route("/v1/slow", any(|| async { std::future::pending::<()>().await }))
@@ -188,6 +200,23 @@ async fn project(State(memory): State<Shared>, headers: HeaderMap) -> Response {
         .unwrap_or_else(|| Json(json!({"id": memory.project, "name": "Shop"})).into_response())
 }
 
+async fn readyz(State(memory): State<Shared>) -> Response {
+    // A hub that lacks something still says its version.
+    let body = json!({"ready": false, "version": memory.lock().unwrap().version});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+/// An answer whose second half comes when the test says so.
+async fn halves(State(memory): State<Shared>) -> Response {
+    let second = Arc::clone(&memory.lock().unwrap().second_half);
+    let first = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"first ")) });
+    let second = stream::once(async move {
+        second.notified().await;
+        Ok(Bytes::from_static(b"second"))
+    });
+    Response::new(axum::body::Body::from_stream(first.chain(second)))
+}
+
 async fn heartbeat(State(memory): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut memory = memory.lock().unwrap();
     refuse(&memory, &headers).unwrap_or_else(|| {
@@ -205,7 +234,6 @@ async fn batch(State(memory): State<Shared>, headers: HeaderMap, body: Bytes) ->
     let body: Value = serde_json::from_slice(&zstd::decode_all(body.as_ref()).unwrap()).unwrap();
     let operations: Vec<Operation> =
         body["operations"].as_array().unwrap().iter().map(|value| Operation::parse(value).unwrap()).collect();
-    memory.batch_sizes.push(operations.len());
     if let Some(porter) = memory.porter.as_mut()
         && let Some(answer) = porter(operations.len())
     {

@@ -6,9 +6,9 @@ mod hub;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use agent::{TestAgent, key, pace};
-pub(crate) use client::{Answer, Client};
-pub(crate) use hub::{StubHub, Taken};
+pub(crate) use agent::{TestAgent, key};
+pub(crate) use client::Client;
+pub(crate) use hub::{StubHub, problem};
 
 /// Polls until the condition gives something; panics when it has not after ten seconds.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(

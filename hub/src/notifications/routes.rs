@@ -150,7 +150,10 @@ async fn cancel(
             return Err(conflict("already_sent", "the notification was sent and cannot be taken back"));
         }
         _ => {
-            return Err(conflict("already_failed", "the notification has failed: there is nothing to cancel"));
+            return Err(conflict(
+                "already_failed",
+                "the notification has failed: there is nothing to cancel",
+            ));
         }
     }
     not_in_flight(&row)?;

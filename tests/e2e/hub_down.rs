@@ -25,7 +25,10 @@ async fn orders_placed_while_the_hub_is_dead_arrive_exactly_once() -> anyhow::Re
     stack.agent.until_drained().await?;
     for order in &orders {
         assert_eq!(stack.shop_b.count_received("order.created", order).await?, 1);
-        let events = stack.hub.get(&stack.project_a, &format!("/v1/events?order_id={order}")).await?;
+        let events = stack
+            .hub
+            .get(&stack.project_a, &format!("/v1/events?type=order.created&order_id={order}"))
+            .await?;
         assert_eq!(events["data"].as_array().unwrap().len(), 1);
     }
     for number in 0..3 {

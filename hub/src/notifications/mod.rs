@@ -65,7 +65,7 @@ fn show(app: &App, row: store::Row) -> Result<Notification> {
         order_id: row.order_id,
         metadata: row.metadata,
         whatsapp: row.link.map(|link| channel::whatsapp::link(app, project, id, link)),
-        attempts: row.attempts,
+        attempt_count: row.attempts,
         next_attempt_at: is_due.then_some(row.run_at),
         expires_at: row.expires_at,
         problem: row.problem,

@@ -108,7 +108,7 @@ pub struct Notification {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whatsapp: Option<WhatsappLink>,
     /// Attempts so far.
-    pub attempts: i32,
+    pub attempt_count: i32,
     /// When the next attempt is due.
     #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -154,5 +154,5 @@ pub struct NotificationDetail {
     /// What is sent, without the attachments' bytes.
     pub content: Value,
     /// Its attempts, oldest first.
-    pub attempt_log: Vec<Attempt>,
+    pub attempts: Vec<Attempt>,
 }

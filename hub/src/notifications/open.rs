@@ -48,10 +48,6 @@ const PREVIEWERS: &[&str] = &[
     "barracuda",
     "mimecast",
     "proofpoint",
-    "curl/",
-    "wget/",
-    "python-requests",
-    "headlesschrome",
 ];
 
 /// The slice's open route.
@@ -117,7 +113,7 @@ fn is_previewer(headers: &HeaderMap) -> bool {
     let prefetches = ["purpose", "sec-purpose", "x-purpose", "x-moz"]
         .iter()
         .any(|name| header(name).to_ascii_lowercase().contains("pre"));
-    agent.is_empty() || prefetches || PREVIEWERS.iter().any(|known| agent.contains(known))
+    prefetches || PREVIEWERS.iter().any(|known| agent.contains(known))
 }
 
 fn gone() -> Problem {
@@ -154,7 +150,6 @@ mod tests {
             "TelegramBot (like TwitterBot)",
             "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
             "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
-            "",
         ] {
             assert!(previews("user-agent", agent), "{agent}");
         }

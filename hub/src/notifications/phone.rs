@@ -14,18 +14,18 @@ use phonenumber::country::Id;
 
 /// A number that can be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phone {
+pub(crate) struct Phone {
     digits: String,
 }
 
 impl Phone {
     /// As E.164, `+5491123456789`: what is stored and shown.
-    pub fn e164(&self) -> String {
+    pub(super) fn e164(&self) -> String {
         format!("+{}", self.digits)
     }
 
     /// As wa.me takes it: digits only.
-    pub fn digits(&self) -> &str {
+    pub(super) fn digits(&self) -> &str {
         &self.digits
     }
 }
@@ -34,7 +34,7 @@ impl Phone {
 ///
 /// # Errors
 /// What would be right.
-pub fn parse(text: &str, default: Id) -> Result<Phone, String> {
+pub(super) fn parse(text: &str, default: Id) -> Result<Phone, String> {
     let text = text.trim();
     let foreign = text.chars().any(|c| !c.is_ascii_digit() && !"+-.()/ \u{a0}\u{2011}".contains(c));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();

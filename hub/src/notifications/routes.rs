@@ -90,8 +90,8 @@ async fn get(
     let row = store::find_notification(&mut conn, caller.project.id, id).await?;
     let notification = show(&app, row.ok_or(Error::NotFound("notification"))?)?;
     let content = store::get_content(&mut conn, caller.project.id, id).await?;
-    let attempt_log = store::list_attempts(&mut conn, caller.project.id, id).await?;
-    Ok(Json(NotificationDetail { notification, content, attempt_log }))
+    let attempts = store::list_attempts(&mut conn, caller.project.id, id).await?;
+    Ok(Json(NotificationDetail { notification, content, attempts }))
 }
 
 /// Sends a failed notification again, or a waiting one at once.

@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod keys;
 mod limits;
+mod notifications;
 mod operations;
 mod payments;
 mod support;

@@ -83,12 +83,12 @@ pub(crate) fn message(payload: &EmailPayload, envelope: Envelope<'_>) -> Result<
     let mailbox = |name, text: &str| parse_mailbox(text).ok_or(BuildError::Address(name));
     let from = match &payload.from {
         Some(from) => mailbox("from", from)?,
-        None => Mailbox::new(Some(envelope.shop.to_owned()), envelope.sender.email.clone()),
+        None => Mailbox::new(Some(one_line(envelope.shop)), envelope.sender.email.clone()),
     };
     let mut builder = Message::builder()
         .from(from)
         .to(mailbox("to", envelope.to)?)
-        .subject(&payload.subject)
+        .subject(one_line(&payload.subject))
         .message_id(Some(envelope.message_id))
         .date(envelope.date)
         .header(AutoSubmitted);
@@ -109,11 +109,18 @@ pub(crate) fn message(payload: &EmailPayload, envelope: Envelope<'_>) -> Result<
                 let bytes = STANDARD.decode(&file.content).map_err(|_| BuildError::Attachment(index))?;
                 let kind =
                     ContentType::parse(&file.content_type).map_err(|_| BuildError::Attachment(index))?;
-                Ok::<_, BuildError>(whole.singlepart(FilePart::new(file.filename.clone()).body(bytes, kind)))
+                Ok::<_, BuildError>(
+                    whole.singlepart(FilePart::new(one_line(&file.filename)).body(bytes, kind)),
+                )
             })?
         }
     };
     Ok(builder.multipart(message)?)
+}
+
+/// What stands in a header stands on one line, whatever a template's variables brought along.
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The same for every attempt, so that a repeat can be told from a second mail.
@@ -221,7 +228,7 @@ mod tests {
     #[test]
     fn addresses_and_media_types_are_checked_in_full() {
         let body = json!({
-            "channel": "email", "to": "ana..b@example.com", "subject": "s", "text": "t", "from": "X <x@exa_mple.com>",
+            "channel": "email", "to": "ana..b@example.com", "subject": "s", "text": "t", "from": "X <x..y@example.com>",
             "attachments": [{"filename": "f", "content_type": "multipart/mixed", "content": ""}, {"filename": "f", "content_type": "pdf", "content": ""}],
         });
         let errors = check(&NewNotification::parse(&body).unwrap());

@@ -133,8 +133,13 @@ fn environment(locale: &str) -> Environment<'static> {
         minijinja::escape_formatter(out, state, value)
     });
     let style = money::Style::of(locale);
-    environment
-        .add_filter("money", move |amount: &minijinja::Value, currency: &str| style.format(amount, currency));
+    environment.add_filter("money", move |amount: &minijinja::Value, currency: &str| {
+        // A filter is handed what is missing; without this a mail would leave without its total.
+        if amount.is_undefined() || amount.is_none() {
+            return Err(Error::new(ErrorKind::UndefinedError, "the amount is missing"));
+        }
+        Ok(style.format(amount, currency))
+    });
     environment
 }
 

@@ -134,15 +134,12 @@ fn decode(text: &str) -> String {
         // Entities are short; looking no further keeps the work proportional to the text.
         let end = rest.bytes().take(11).position(|b| b == b';');
         let entity = end.map(|end| (&rest[1..end], end + 1));
-        match entity.and_then(|(name, length)| Some((character(name)?, length))) {
-            Some((c, length)) => {
-                out.push(c);
-                rest = &rest[length..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
+        if let Some((c, length)) = entity.and_then(|(name, length)| Some((character(name)?, length))) {
+            out.push(c);
+            rest = &rest[length..];
+        } else {
+            out.push('&');
+            rest = &rest[1..];
         }
     }
     out + rest

@@ -83,15 +83,12 @@ pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: 
         });
     }
     let found = chain.iter().find_map(|locale| active.iter().position(|row| row.locale == *locale));
-    match found {
-        Some(index) => Ok(active.swap_remove(index).into()),
-        None => {
-            let there: Vec<&str> = active.iter().map(|row| row.locale.as_str()).collect();
-            let message =
-                format!("`{name}` is there in `{}`, not in `{}`", there.join("`, `"), chain.join("`, `"));
-            Err(Error::field("/locale", message))
-        }
+    if let Some(index) = found {
+        return Ok(active.swap_remove(index).into());
     }
+    let there: Vec<&str> = active.iter().map(|row| row.locale.as_str()).collect();
+    let message = format!("`{name}` is there in `{}`, not in `{}`", there.join("`, `"), chain.join("`, `"));
+    Err(Error::field("/locale", message))
 }
 
 /// The locales to look for, in order.

@@ -1,0 +1,77 @@
+//! A small SMTP server that answers as it is told: what a well-behaved one never would.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The server.
+#[derive(Clone)]
+pub(crate) struct SmtpServer {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    answer: &'static str,
+    mails: Vec<String>,
+}
+
+impl SmtpServer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State { answer: "250 taken", mails: Vec::new() }));
+        let shared = state.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, shared.clone()));
+            }
+        });
+        Self { url, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// What it answers to a whole mail from now on.
+    pub(crate) fn answer(&self, answer: &'static str) {
+        self.state.lock().unwrap().answer = answer;
+    }
+
+    /// The mails that it was given, refused ones too.
+    pub(crate) fn mails(&self) -> Vec<String> {
+        self.state.lock().unwrap().mails.clone()
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    write.write_all(b"220 test\r\n").await.ok()?;
+    while let Some(line) = lines.next_line().await.ok()? {
+        let command = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        let answer = match command.as_str() {
+            "DATA" => {
+                write.write_all(b"354 go on\r\n").await.ok()?;
+                let mut mail = String::new();
+                loop {
+                    let line = lines.next_line().await.ok()??;
+                    if line == "." {
+                        break;
+                    }
+                    mail.push_str(&line);
+                    mail.push('\n');
+                }
+                let mut state = state.lock().unwrap();
+                state.mails.push(mail);
+                state.answer
+            }
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+        write.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
+    }
+    Some(())
+}

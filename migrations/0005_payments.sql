@@ -135,3 +135,15 @@ create index payment_notices_due on payment_notices (run_at) where status = 'pen
 create index payment_notices_leased on payment_notices (lease_until) where lease_token is not null;
 create index payment_notices_hints on payment_notices (project_id, received_at) where not is_signed;
 create index payment_notices_over on payment_notices (handled_at) where handled_at is not null;
+
+-- The last notices that were refused, so that a wrong secret can be told from a stranger. Nothing personal.
+create table payment_notice_samples (
+    project_id  uuid not null references projects (id),
+    id          uuid not null,
+    provider    text not null,
+    reason      text not null,
+    topic       text not null,
+    resource_id text not null,
+    received_at timestamptz not null,
+    primary key (project_id, id)
+);

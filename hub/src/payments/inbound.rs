@@ -21,6 +21,8 @@ use crate::queue::worker::Queue as _;
 
 /// Unsigned hints that a project may be given in a minute.
 const HINTS_PER_MINUTE: i64 = 60;
+/// Refused notices that are kept of a project.
+const SAMPLES_MAX: i64 = 20;
 
 /// The slice's door.
 pub fn router() -> OpenApiRouter<App> {
@@ -53,12 +55,6 @@ async fn mercadopago(
         count("unreadable");
         return Err(Error::field("", "names neither a topic nor a payment"));
     };
-    let is_signed = is_signed(&app, &provider, &notice, &parts.headers)?;
-    if notice.is_ping() {
-        count("ping");
-        tracing::info!(project.id = %project, is_signed, "the provider's test notice arrived");
-        return Ok(StatusCode::OK);
-    }
     let now = app.clock.now();
     let new = NewNotice {
         project,
@@ -67,6 +63,18 @@ async fn mercadopago(
         topic: &notice.topic,
         resource_id: &notice.resource_id,
     };
+    let is_signed = match is_signed(&app, &provider, &notice, &parts.headers)? {
+        Ok(is_signed) => is_signed,
+        Err(distrust) => {
+            store::insert_sample(&mut conn, &new, distrust.as_str(), now, SAMPLES_MAX).await?;
+            return Err(refused(distrust));
+        }
+    };
+    if notice.is_ping() {
+        count("ping");
+        tracing::info!(project.id = %project, is_signed, "the provider's test notice arrived");
+        return Ok(StatusCode::OK);
+    }
     if is_signed {
         store::insert_notice(&mut conn, &new, now).await?;
         count("signed");
@@ -93,28 +101,29 @@ async fn mercadopago(
 }
 
 /// Whether the notice is vouched for. One that claims to be and is not is refused; one that does not is a hint.
-fn is_signed(app: &App, provider: &ProviderRow, notice: &Notice, headers: &HeaderMap) -> Result<bool> {
+fn is_signed(
+    app: &App,
+    provider: &ProviderRow,
+    notice: &Notice,
+    headers: &HeaderMap,
+) -> anyhow::Result<std::result::Result<bool, Distrust>> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(signature) = header("x-signature").filter(|_| !notice.is_hint) else { return Ok(false) };
+    let Some(signature) = header("x-signature").filter(|_| !notice.is_hint) else { return Ok(Ok(false)) };
     let signed =
         Signed { data_id: notice.signed_id.as_deref(), request_id: header("x-request-id"), signature };
     let secrets = credentials::open_secrets(app, provider)?;
     let secrets: Vec<&[u8]> = secrets.iter().map(Vec::as_slice).collect();
-    match signature::verify(signed, &secrets, app.clock.now()) {
-        // Signed over nothing but the time: it vouches for no payment.
-        Ok(()) => Ok(notice.signed_id.is_some()),
-        Err(distrust) => {
-            refuse(distrust);
-            Err(Error::Unauthorized(
-                "the signature is not this project's: is the webhook secret that of the same application?",
-            ))
-        }
-    }
+    let verified = signature::verify(signed, &secrets, app.clock.now());
+    // Signed over nothing but the time, it vouches for no payment.
+    Ok(verified.map(|()| notice.signed_id.is_some()))
 }
 
-fn refuse(distrust: Distrust) {
+fn refused(distrust: Distrust) -> Error {
     metrics::counter!("trastienda_payment_notices_refused_total", "reason" => distrust.as_str()).increment(1);
     count("bad_signature");
+    Error::Unauthorized(
+        "the signature is not this project's: is the webhook secret that of the same application?",
+    )
 }
 
 fn count(outcome: &'static str) {

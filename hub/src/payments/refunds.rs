@@ -141,11 +141,13 @@ async fn take(
     Ok((refund, false))
 }
 
-/// What is neither given back nor on its way back. A pending refund counts until its amount shows in the payment.
+/// What is neither given back nor on its way back. A refund that is done may show in the payment a little later.
 async fn left_to_refund(conn: &mut PgConnection, payment: &Payment) -> Result<i64> {
     let refunds = store::list_refunds(conn, payment.project_id, payment.id).await?;
-    let pending: i64 = refunds.iter().filter(|r| r.status == "pending").map(|r| r.amount_minor).sum();
-    Ok(payment.amount.minor - payment.standing.refunded_minor - pending)
+    let sum =
+        |status: &str| refunds.iter().filter(|r| r.status == status).map(|r| r.amount_minor).sum::<i64>();
+    let given = payment.standing.refunded_minor.max(sum("done"));
+    Ok(payment.amount.minor - given - sum("pending"))
 }
 
 fn check(payment: &Payment, wanted: Option<Money>, left: i64) -> Result<i64> {

@@ -39,7 +39,12 @@ pub(crate) async fn take_in(
     let Some(state) = snapshot.state else {
         // What it means is not known here, so nothing may follow from it.
         alert(payment, "unknown_status", "the provider gave a status that this version does not know");
-        note(app, conn, payment, "status", "unknown provider status: kept as it was").await?;
+        let said = format!("attempt {} has an unknown status: kept as it was", snapshot.external_id);
+        // It is asked about again and again; once is enough to say it.
+        if store::has_entry(conn, payment, &said).await? {
+            return Ok(Moved::default());
+        }
+        note(app, conn, payment, "status", &said).await?;
         return Ok(Moved { changed: true, told: false });
     };
     let same_account = match (account_id, snapshot.account_id.as_deref()) {

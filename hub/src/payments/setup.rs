@@ -45,6 +45,28 @@ pub struct ProviderView {
     /// When they were set.
     #[serde(serialize_with = "trastienda_protocol::time::serialize")]
     updated_at: DateTime<Utc>,
+    /// The last notices whose signature was refused, newest first: many of them mean a wrong `webhook_secret`.
+    refused_notices: Vec<RefusedNotice>,
+}
+
+/// A notice whose signature was refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RefusedNotice {
+    /// When it came.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize")]
+    at: DateTime<Utc>,
+    /// `malformed`, `stale` or `mismatch`.
+    reason: String,
+    /// What it was about.
+    topic: String,
+    /// The provider's id of that.
+    resource_id: String,
+}
+
+impl From<store::SampleRow> for RefusedNotice {
+    fn from(row: store::SampleRow) -> Self {
+        Self { at: row.received_at, reason: row.reason, topic: row.topic, resource_id: row.resource_id }
+    }
 }
 
 /// The project's providers.
@@ -60,17 +82,21 @@ pub struct Providers {
 #[utoipa::path(get, path = "/v1/payment-providers", tag = "payments", responses((status = 200, body = Providers)))]
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Providers>> {
     let notification_url = inbound::address(&app, caller.project.id);
-    let rows = store::list_providers(&mut *app.db.acquire().await?, caller.project.id).await?;
-    let view = |row: store::ProviderRow| ProviderView {
-        provider: row.provider,
-        account_id: row.account_id,
-        site: row.site,
-        is_test: row.is_test,
-        public_key: row.public_key,
-        notification_url: notification_url.clone(),
-        updated_at: row.updated_at,
-    };
-    let data = rows.into_iter().map(view).collect();
+    let mut conn = app.db.acquire().await?;
+    let mut data = Vec::new();
+    for row in store::list_providers(&mut conn, caller.project.id).await? {
+        let refused = store::list_samples(&mut conn, caller.project.id, &row.provider).await?;
+        data.push(ProviderView {
+            provider: row.provider,
+            account_id: row.account_id,
+            site: row.site,
+            is_test: row.is_test,
+            public_key: row.public_key,
+            notification_url: notification_url.clone(),
+            updated_at: row.updated_at,
+            refused_notices: refused.into_iter().map(RefusedNotice::from).collect(),
+        });
+    }
     Ok(Json(Providers { data, notification_url }))
 }
 

@@ -139,6 +139,10 @@ pub(crate) struct Desk<'a> {
 impl Desk<'_> {
     async fn create(&self, calls: &mut Calls) -> Outcome {
         let Self { app, provider, payment, .. } = self;
+        // A notice was faster than the answer to our own call: the provider has it.
+        if payment.standing.status != Status::Pending || payment.standing.external_id.is_some() {
+            return Outcome::Nothing;
+        }
         let access = &self.credentials.access;
         let address = super::inbound::address(app, payment.project_id);
         let order = Order {

@@ -191,3 +191,79 @@ pub(crate) async fn mark_notice_ignored(conn: &mut PgConnection, notice: &Claime
     .await?;
     Ok(())
 }
+
+/// A notice that was refused.
+#[derive(Debug)]
+pub(crate) struct SampleRow {
+    pub(crate) reason: String,
+    pub(crate) topic: String,
+    pub(crate) resource_id: String,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// Keeps a refused notice, at most one a second and the last `max` of a project: strangers do not fill the table.
+pub(crate) async fn insert_sample(
+    conn: &mut PgConnection,
+    notice: &NewNotice<'_>,
+    reason: &str,
+    now: DateTime<Utc>,
+    max: i64,
+) -> sqlx::Result<()> {
+    let inserted = sqlx::query!(
+        r#"
+        insert into payment_notice_samples (project_id, id, provider, reason, topic, resource_id, received_at)
+        select $1, $2, $3, $4, $5, $6, $7
+        where not exists (
+            select from payment_notice_samples
+            where project_id = $1 and received_at > $7::timestamptz - interval '1 second'
+        )
+        "#,
+        notice.project.uuid(),
+        notice.id,
+        notice.provider,
+        reason,
+        notice.topic,
+        notice.resource_id,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"
+        delete from payment_notice_samples
+        where project_id = $1
+          and id not in (
+              select id from payment_notice_samples where project_id = $1 order by received_at desc, id desc limit $2
+          )
+        "#,
+        notice.project.uuid(),
+        max,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The refused notices that are kept, newest first.
+pub(crate) async fn list_samples(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    provider: &str,
+) -> sqlx::Result<Vec<SampleRow>> {
+    sqlx::query_as!(
+        SampleRow,
+        r#"
+        select reason, topic, resource_id, received_at
+        from payment_notice_samples
+        where project_id = $1 and provider = $2
+        order by received_at desc, id desc
+        "#,
+        project.uuid(),
+        provider,
+    )
+    .fetch_all(conn)
+    .await
+}

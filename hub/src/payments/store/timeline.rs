@@ -78,3 +78,23 @@ pub(crate) async fn list_entries(
     };
     Ok(rows.into_iter().map(entry).collect())
 }
+
+/// Whether the timeline says so already.
+pub(crate) async fn has_entry(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    outcome: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from payment_timeline where project_id = $1 and payment_id = $2 and outcome = $3
+        ) as "exists!"
+        "#,
+        payment.project_id.uuid(),
+        payment.id.uuid(),
+        outcome,
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -51,6 +51,20 @@ async fn a_checkout_is_paid_and_brings_order_paid(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn an_address_that_the_provider_dislikes_does_not_lose_the_sale(pool: PgPool) {
+    let world = World::new(pool).await;
+    // Plain HTTP: dropped without a word, and then missed by the automatic return.
+    let laptop = json!({"back_urls": {"success": "http://localhost:8000/ok"}});
+    let answer = world.create("k1", World::checkout("A-1", laptop)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.body["status"].as_str()),
+        (201, Some("pending")),
+        "{answer:?}"
+    );
+    assert!(answer.body["checkout_url"].is_string());
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_refused_attempt_leaves_the_checkout_pending(pool: PgPool) {
     let world = World::new(pool).await;
     let payment = world.waiting("A-1").await;
@@ -221,4 +235,17 @@ async fn a_checkout_is_given_up(pool: PgPool) {
     assert_eq!(answer.body["status"], "paid", "{answer:?}");
     let again = world.test.post(&world.key, &path, json!({})).await;
     assert_eq!((again.status.as_u16(), again.code()), (409, "payment_paid"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_ticket_that_was_made_on_the_page_goes_with_its_checkout(pool: PgPool) {
+    let world = World::new(pool).await;
+    let payment = world.waiting("A-1").await;
+    let ticket = world.buy(&payment, json!({"method": "rapipago", "status": "pending"})).await;
+    world.until(&payment, "the ticket is known", |payment| payment["external_id"].is_string()).await;
+    world.simulator.clock().advance(std::time::Duration::from_secs(1));
+    let path = format!("/v1/payments/{}/cancel", payment["id"].as_str().unwrap());
+    let cancelled = world.test.post(&world.key, &path, json!({})).await.body;
+    assert_eq!((&cancelled["status"], &cancelled["detail"]), (&json!("failed"), &json!("cancelled")));
+    assert_eq!(world.provider(&format!("/v1/payments/{}", ticket["id"])).await["status"], "cancelled");
 }

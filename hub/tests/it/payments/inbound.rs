@@ -64,6 +64,22 @@ async fn only_what_is_signed_lately_by_the_projects_secret_is_believed(pool: PgP
     }
     let torn = world.knock("data.id=1&type=payment", &[("x-signature", "ts=1")], "{}").await;
     assert_eq!((torn.status.as_u16(), torn.code()), (401, "unauthorized"));
+    // One sample a second is kept, the last twenty in all.
+    let samples = async || {
+        let shown = world.test.get(&world.key, "/v1/payment-providers").await.body;
+        shown["data"][0]["refused_notices"].as_array().unwrap().clone()
+    };
+    let first = samples().await;
+    assert_eq!(
+        (first.len(), &first[0]["reason"], &first[0]["resource_id"]),
+        (1, &json!("mismatch"), &json!("1"))
+    );
+    for _ in 0..25 {
+        world.test.clock.advance(chrono::TimeDelta::milliseconds(1_001));
+        world.knock("data.id=1&type=payment", &[("x-signature", "ts=1")], "{}").await;
+    }
+    let last = samples().await;
+    assert_eq!((last.len(), &last[0]["reason"]), (20, &json!("malformed")));
     assert_eq!(world.notices(&pool).await, 2);
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod notice;
 pub(crate) mod signature;
 mod wire;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::Method as HttpMethod;
@@ -127,13 +128,10 @@ impl Provider for MercadoPago {
     ) -> BoxFuture<'a, Exchange<Option<Snapshot>>> {
         async move {
             if let Some(id) = withdrawal.provider_reference {
-                let body = wire::ClosePreference {
-                    expires: true,
-                    expiration_date_to: map::written(withdrawal.now - chrono::TimeDelta::minutes(1)),
-                };
-                let path = format!("/checkout/preferences/{id}");
-                let reply = client::send(access, Call::write(HttpMethod::PUT, path, &body, None)).await;
-                return reply.and_then(|_| Ok(None));
+                let closed = close_preference(access, id, withdrawal.now).await;
+                if closed.result.is_err() {
+                    return closed;
+                }
             }
             let Some(id) = withdrawal.external_id else {
                 return Exchange { result: Ok(None), request_id: None, duration: std::time::Duration::ZERO };
@@ -164,20 +162,34 @@ impl Provider for MercadoPago {
     }
 }
 
+/// There is no deleting: its life is ended.
+async fn close_preference(access: &Access, id: &str, now: DateTime<Utc>) -> Exchange<Option<Snapshot>> {
+    let end = map::written(now - TimeDelta::minutes(1));
+    let body = wire::ClosePreference { expires: true, expiration_date_to: end };
+    let call = Call::write(HttpMethod::PUT, format!("/checkout/preferences/{id}"), &body, None);
+    client::send(access, call).await.and_then(|_| Ok(None))
+}
+
 async fn create_preference(access: &Access, order: &Order<'_>) -> Exchange<Created> {
-    let reply = post_preference(access, order, true).await;
+    let reply = post_preference(access, order, order.key, true).await;
     match &reply.result {
-        // It dislikes where the customer would return to by themselves. They can still press the link.
+        // It dislikes where the customer would return to by themselves. They can still press the link. What was
+        // refused is another call than this one, so this has a key of its own, the same on every try.
         Err(CallError::Refused { code, .. }) if code == "invalid_auto_return" => {
-            post_preference(access, order, false).await
+            post_preference(access, order, &format!("{}-2", order.key), false).await
         }
         _ => reply,
     }
 }
 
-async fn post_preference(access: &Access, order: &Order<'_>, auto_return: bool) -> Exchange<Created> {
+async fn post_preference(
+    access: &Access,
+    order: &Order<'_>,
+    key: &str,
+    auto_return: bool,
+) -> Exchange<Created> {
     let body = map::preference(order, auto_return);
-    let call = Call::write(HttpMethod::POST, "/checkout/preferences".to_owned(), &body, Some(order.key));
+    let call = Call::write(HttpMethod::POST, "/checkout/preferences".to_owned(), &body, Some(key));
     client::send(access, call).await.and_then(|body| created(client::read(&body)?))
 }
 

@@ -3,5 +3,6 @@
 mod acceptance;
 mod doors;
 mod forward;
+mod model;
 mod process;
 mod support;

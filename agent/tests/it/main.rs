@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod doors;
+mod features;
 mod forward;
 mod model;
 mod process;

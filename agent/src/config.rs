@@ -76,7 +76,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_mins(1),
+            backoff_max: Duration::from_secs(15),
             retry_first: Duration::from_secs(5),
             retry_max: Duration::from_mins(10),
             heartbeat: Duration::from_mins(1),

@@ -17,6 +17,7 @@ pub mod agent;
 pub mod buffer;
 pub mod cli;
 pub mod config;
+mod features;
 mod forward;
 mod heartbeat;
 pub mod hub;

@@ -192,6 +192,22 @@ impl Buffer {
         self.ask(|reply| Command::SetProject(project, reply)).await?
     }
 
+    /// Keeps what is known of the project's feature flags.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn save_features(&self, note: Vec<u8>) -> Result<(), StorageError> {
+        self.ask(|reply| Command::SaveFeatures(note, reply)).await?
+    }
+
+    /// What was kept of the project's feature flags.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn features(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        self.read(|connection| store::find_fact(connection, store::FEATURES)).await
+    }
+
     /// The agent's name for itself, made with the buffer.
     pub fn agent_id(&self) -> String {
         self.shared.agent_id()

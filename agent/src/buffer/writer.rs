@@ -29,6 +29,7 @@ pub(super) enum Command {
     ReviveForVersion(String, Reply<Result<usize, StorageError>>),
     Discard(Kind, Uuid, Reply<Result<bool, StorageError>>),
     Prune(i64, Reply<Result<usize, StorageError>>),
+    SaveFeatures(Vec<u8>, Reply<Result<(), StorageError>>),
     SetProject(String, Reply<Result<(), StorageError>>),
     /// A reader found the database of this generation damaged.
     Damaged(u64, StorageError),
@@ -170,6 +171,9 @@ impl Command {
                 settled(reply, settle::discard(connection, (kind, id), &mut work.totals))
             }
             Self::Prune(before, reply) => settled(reply, settle::prune(connection, before)),
+            Self::SaveFeatures(note, reply) => {
+                settled(reply, store::save_fact(connection, store::FEATURES, &note))
+            }
             Self::SetProject(project, reply) => {
                 let saved = store::save_fact(connection, store::PROJECT, project.as_bytes());
                 let publish = move |error: Option<&StorageError>| {
@@ -189,7 +193,9 @@ impl Command {
         // Who no longer waits needs no answer.
         match self {
             Self::Accept(_, reply) => drop(reply.send(Err(error.into()))),
-            Self::Settle(_, _, reply) | Self::SetProject(_, reply) => drop(reply.send(Err(error))),
+            Self::Settle(_, _, reply) | Self::SetProject(_, reply) | Self::SaveFeatures(_, reply) => {
+                drop(reply.send(Err(error)));
+            }
             Self::Revive(_, _, reply) | Self::Discard(_, _, reply) => drop(reply.send(Err(error))),
             Self::Prune(_, reply) | Self::ReviveForVersion(_, reply) => drop(reply.send(Err(error))),
             Self::Damaged(..) => {}

@@ -2,6 +2,8 @@
 
 mod acceptance;
 mod doors;
+mod features;
 mod forward;
+mod model;
 mod process;
 mod support;

@@ -13,6 +13,7 @@ use super::call::Totals;
 pub(super) const AGENT_ID: &str = "agent_id";
 pub(super) const PROJECT: &str = "project_id";
 pub(super) const FINGERPRINT_KEY: &str = "fingerprint_key";
+pub(super) const FEATURES: &str = "features";
 const TOTALS: &str = "totals";
 
 /// What a row costs besides its body, as counted against the limit: ids, times, index entries.

@@ -15,7 +15,6 @@ check: setup          ## formatting, lints, documentation, licences, freshness, 
 
 prepare: setup        ## .sqlx/ and docs/openapi.json anew
 	@scripts/postgres.sh scripts/prepare.sh
-	@SQLX_OFFLINE=true cargo run --quiet --package trastienda-hub -- openapi > docs/openapi.json
 
 soak: setup           ## what is too long for `test`: the extension's memory under valgrind, many calls
 	@scripts/soak.sh

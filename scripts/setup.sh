@@ -45,7 +45,3 @@ if ! command -v cargo >/dev/null; then
   echo "setup: Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version" >&2
   exit 1
 fi
-if ! cargo nextest --version >/dev/null 2>&1; then
-  echo "setup: cargo-nextest is missing, installing it"
-  cargo install cargo-nextest --locked
-fi

@@ -6,9 +6,20 @@ export SQLX_OFFLINE=true
 target=${CARGO_TARGET_DIR:-$PWD/target}
 export TRASTIENDA_SO=$target/debug/libtrastienda.so
 
+step() { printf '\n== %s\n' "$*"; }
+
 scripts/build.sh
+step "the extension: PHP's own runner"
 php-ext/run-tests.sh "$TRASTIENDA_SO"
+step 'the package, without and with the extension'
 phpunit -c composer
 php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer
+step 'the example shops'
 phpunit -c examples
-scripts/postgres.sh cargo nextest run --workspace --no-fail-fast
+step 'Rust, and the whole with real processes'
+if cargo nextest --version >/dev/null 2>&1; then
+  scripts/postgres.sh cargo nextest run --workspace --no-fail-fast
+else
+  echo 'cargo-nextest is not installed, which would be faster: cargo install cargo-nextest --locked'
+  scripts/postgres.sh cargo test --workspace --no-fail-fast
+fi

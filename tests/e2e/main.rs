@@ -3,6 +3,7 @@
 mod agent_killed;
 mod configuration;
 mod doors;
+mod generated;
 mod hub_down;
 mod logs;
 mod payment_round_trip;

@@ -155,9 +155,10 @@ async fn prepare(
             errors.extend(email::check(&new));
             None
         }
-        Channel::Whatsapp => {
-            whatsapp::recipient(&new.to).map_err(|message| errors.push(FieldError::new("/to", message))).ok()
-        }
+        Channel::Whatsapp => whatsapp::recipient(&new.to)
+            .await
+            .map_err(|message| errors.push(FieldError::new("/to", message)))
+            .ok(),
     };
     let texts = match texts(conn, context, &new).await {
         Ok(texts) => Some(texts),

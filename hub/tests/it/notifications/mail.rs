@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use trastienda_protocol::ids::NotificationId;
 
 use super::{batch_of, confirmation, plain, settled, with_mail};
-use crate::support::TestApp;
+use crate::support::{SmtpServer, TestApp};
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_project_sends_a_templated_mail_from_its_first_minute(pool: PgPool) {
@@ -312,4 +312,23 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once(pool: PgPool) {
     let body = json!({"channel": "fax", "to": 7, "colour": "red", "send_at": "tomorrow"});
     let refused = test.post(&key, "/v1/notifications", body).await;
     assert_eq!(refused.pointers(), ["/channel", "/to", "/send_at", "/colour"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_waited_is_sent_once_there_is_a_server_even_if_its_hub_died(pool: PgPool) {
+    let without = TestApp::new(pool.clone()).await;
+    let (_, key) = without.project().await;
+    let id = without.post(&key, "/v1/notifications", plain("ana@example.com")).await.id();
+    // As a hub leaves it that is killed while it sends.
+    sqlx::query("update notifications set lease_token = $1, lease_hub = -1, lease_until = $2")
+        .bind(without.app.ids.uuid(without.now()))
+        .bind(without.now() + TimeDelta::hours(1))
+        .execute(&pool)
+        .await
+        .unwrap();
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let test = TestApp::with(pool, |config| config.smtp_url = Some(SecretString::from(url))).await;
+    settled(&test, &key, &id, "sent").await;
+    assert_eq!(smtp.mails().len(), 1);
 }

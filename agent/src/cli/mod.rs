@@ -1,4 +1,6 @@
-//! The command line: `run`, `status`, `healthcheck`.
+//! The command line: `run`, `status`, `healthcheck`, `queue recover`.
+
+mod queue;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +35,9 @@ enum Command {
     Status(Ask),
     /// Ends with 0 when a running agent takes calls, else with 1
     Healthcheck(Ask),
+    /// Looks after the buffer
+    #[command(subcommand)]
+    Queue(queue::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => prepare(&run).and_then(|config| block_on(2, serve(config))),
         Command::Status(ask) => block_on(1, show_status(ask)),
         Command::Healthcheck(ask) => block_on(1, check_health(ask)),
+        Command::Queue(command) => block_on(2, queue::run(command)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! Where a payment stands: a pure function of what the provider's payments for it were last seen to be.
 //!
 //! Each of the provider's payments (an [`Attempt`]) moves by the provider's own order of changes, so the order in
-//! which notices arrive does not matter. From the attempts, [`derive`] gives the payment's [`Standing`]:
+//! which notices arrive does not matter. From the attempts, [`derive()`] gives the payment's [`Standing`]:
 //! - money that was taken once is `paid`, and stays so: refunds and disputes are told beneath it;
 //! - a checkout's refused attempt leaves it `pending`: the customer may try again on the same page;
 //! - what is `failed` stays so until the provider says approved;
@@ -197,7 +197,7 @@ pub(crate) struct Standing {
     pub(crate) dispute: Option<String>,
 }
 
-/// What [`derive`] needs to know about the payment itself.
+/// What [`derive()`] needs to know about the payment itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// A checkout outlives its attempts.

@@ -13,8 +13,9 @@ use trastienda_protocol::ids::RandomIds;
 
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
+use crate::local_client;
+use crate::shutdown::Signals;
 use crate::telemetry::{self, LogFormat};
-use crate::{local_client, shutdown};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -111,6 +112,8 @@ fn block_on(threads: usize, work: impl Future<Output = Result<(), Complaint>>) -
 
 async fn serve(config: Config) -> Result<(), Complaint> {
     let one = |error: &dyn std::error::Error| vec![error.to_string()];
+    // Before the doors open: whoever finds the agent ready may stop it.
+    let mut signals = Signals::listen().map_err(|error| one(&error))?;
     let agent = Agent::start(&config, Arc::new(SystemClock), Arc::new(RandomIds))
         .await
         .map_err(|error| one(&error))?;
@@ -124,7 +127,7 @@ async fn serve(config: Config) -> Result<(), Complaint> {
         version = crate::status::VERSION,
         "the agent is ready"
     );
-    let signal = shutdown::signalled().await.map_err(|error| one(&error))?;
+    let signal = signals.first().await;
     tracing::info!(signal, "the agent stops");
     agent.stop().await;
     tracing::info!("the agent has stopped; what was not forwarded is kept");

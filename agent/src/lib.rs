@@ -24,6 +24,7 @@ pub mod hub;
 mod local_client;
 pub mod metrics;
 mod proxy;
+pub mod recover;
 mod server;
 mod shutdown;
 pub mod status;

@@ -190,6 +190,15 @@ pub struct Claim {
     pub next_run_at: Option<i64>,
 }
 
+/// What became of calls out of a damaged database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Back in the buffer.
+    pub recovered: u64,
+    /// Known already.
+    pub known: u64,
+}
+
 /// Why something is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

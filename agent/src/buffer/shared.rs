@@ -21,6 +21,7 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     added: Notify,
+    pub(super) recovering: tokio::sync::Mutex<()>,
     facts: Mutex<Facts>,
     reader: Mutex<Reader>,
     // Keeps other agents out of the directory for as long as this one lives.
@@ -60,6 +61,7 @@ impl Shared {
             clock: Arc::clone(options.clock),
             metrics,
             added: Notify::new(),
+            recovering: tokio::sync::Mutex::default(),
             facts: Mutex::new(facts),
             reader: Mutex::new(Reader { generation: 0, connection: Some(reader) }),
             _lock: lock,

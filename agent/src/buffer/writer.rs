@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
 
-use super::call::{AcceptError, Accepted, NewCall, Settlement, StorageError, Totals};
+use super::call::{AcceptError, Accepted, Imported, NewCall, Settlement, StorageError, Totals};
 use super::shared::Shared;
-use super::store::{self, accept, settle};
+use super::store::salvage::Salvaged;
+use super::store::{self, accept, import, settle};
 
 /// Commands in one transaction at most, and bytes of bodies after which it is not made larger.
 const GROUP_MAX: usize = 512;
@@ -29,6 +30,8 @@ pub(super) enum Command {
     ReviveForVersion(String, Reply<Result<usize, StorageError>>),
     Discard(Kind, Uuid, Reply<Result<bool, StorageError>>),
     Prune(i64, Reply<Result<usize, StorageError>>),
+    /// Calls out of a damaged database.
+    Import(Vec<Salvaged>, Reply<Result<Imported, StorageError>>),
     SaveFeatures(Vec<u8>, Reply<Result<(), StorageError>>),
     SetProject(String, Reply<Result<(), StorageError>>),
     /// A reader found the database of this generation damaged.
@@ -171,6 +174,7 @@ impl Command {
                 settled(reply, settle::discard(connection, (kind, id), &mut work.totals))
             }
             Self::Prune(before, reply) => settled(reply, settle::prune(connection, before)),
+            Self::Import(salvaged, reply) => settled(reply, import::import(connection, salvaged, work)),
             Self::SaveFeatures(note, reply) => {
                 settled(reply, store::save_fact(connection, store::FEATURES, &note))
             }
@@ -198,6 +202,7 @@ impl Command {
             }
             Self::Revive(_, _, reply) | Self::Discard(_, _, reply) => drop(reply.send(Err(error))),
             Self::Prune(_, reply) | Self::ReviveForVersion(_, reply) => drop(reply.send(Err(error))),
+            Self::Import(_, reply) => drop(reply.send(Err(error))),
             Self::Damaged(..) => {}
         }
     }

@@ -78,6 +78,7 @@ fn router(core: &Arc<Core>, door: Door) -> Router {
         .route("/v1/features/{flag}", get(features::one).fallback(proxy::pass))
         .route("/agent/status", get(operator::status))
         .route("/agent/metrics", get(operator::metrics))
+        .route("/agent/recover", post(operator::recover))
         .route("/agent/dead-letters", get(operator::list_dead_letters))
         .route(
             "/agent/dead-letters/{id}",

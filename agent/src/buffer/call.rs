@@ -116,6 +116,10 @@ impl StorageError {
         Self { code: None, message: "the buffer is stopping".to_owned() }
     }
 
+    pub(super) fn no_database() -> Self {
+        Self { code: None, message: "the buffer was damaged and no new one can be started".to_owned() }
+    }
+
     /// Whether the file's content is not a sound database.
     pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};

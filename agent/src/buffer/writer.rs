@@ -39,31 +39,58 @@ pub(super) enum Command {
 }
 
 /// Runs until every handle is gone.
-pub(super) fn run(mut connection: Connection, shared: &Shared, mut queue: mpsc::Receiver<Command>) {
+pub(super) fn run(connection: Connection, shared: &Shared, mut queue: mpsc::Receiver<Command>) {
+    let mut database = Some(connection);
     while let Some(first) = queue.blocking_recv() {
-        let group = gather(first, &mut queue);
-        let damage = match commit(&mut connection, shared, group) {
-            Err(error) if error.is_damage() => error,
-            Err(error) => {
-                tracing::error!(error = %error, "the buffer could not write; what it holds is kept");
-                continue;
+        let mut group = gather(first, &mut queue);
+        // Before the group is written: what is acknowledged next belongs into the new database.
+        let mut damaged = reported_damage(&mut group, shared);
+        if damaged || database.is_none() {
+            database = replace(database, shared);
+        }
+        let Some(connection) = database.as_mut() else {
+            for command in group {
+                command.fail(&StorageError::no_database());
             }
-            Ok(None) => continue,
-            Ok(Some(damage)) => damage,
+            continue;
         };
-        tracing::error!(error = %damage, "the buffer's database is damaged");
-        connection = match shared.replace(connection) {
-            Ok(replacement) => replacement,
-            Err(error) => {
-                tracing::error!(error = %error, "no new buffer could be started; the agent refuses calls");
-                return;
+        if let Err(error) = commit(connection, shared, group) {
+            damaged = error.is_damage();
+            tracing::error!(error = %error, damaged, "the buffer could not write; what it holds is kept");
+            if damaged {
+                database = replace(database, shared);
             }
-        };
+        }
     }
     shared.close_reader();
-    if let Err((_, error)) = connection.close() {
+    if let Some(Err((_, error))) = database.map(Connection::close) {
         tracing::warn!(error = %error, "the buffer's database was not closed cleanly; nothing is lost");
     }
+}
+
+/// Whether a reader found the present database damaged. A report about one that has been replaced
+/// already is old news.
+fn reported_damage(group: &mut Vec<Command>, shared: &Shared) -> bool {
+    let mut damaged = false;
+    group.retain(|command| {
+        let Command::Damaged(generation, error) = command else { return true };
+        if *generation == shared.generation() {
+            tracing::error!(error = %error, "the buffer's database is damaged");
+            damaged = true;
+        }
+        false
+    });
+    damaged
+}
+
+/// A new database in the damaged one's place. When there can be none, calls are refused until there can.
+fn replace(damaged: Option<Connection>, shared: &Shared) -> Option<Connection> {
+    shared
+        .replace(damaged)
+        .inspect_err(|error| {
+            tracing::error!(error = %error, "no new buffer could be started; the agent refuses calls until one can");
+        })
+        .ok()
 }
 
 fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
@@ -77,28 +104,16 @@ fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
     group
 }
 
-/// Applies a group in one transaction and answers it. Gives the damage that a reader reported.
-fn commit(
-    connection: &mut Connection,
-    shared: &Shared,
-    group: Vec<Command>,
-) -> Result<Option<StorageError>, StorageError> {
+/// Applies a group in one transaction and answers it.
+fn commit(connection: &mut Connection, shared: &Shared, group: Vec<Command>) -> Result<(), StorageError> {
     let before = shared.totals();
     let changes = connection.total_changes();
     let mut work = Work { totals: before, limits: shared.limits, added: false };
     let mut answers: Vec<Answer<'_>> = Vec::with_capacity(group.len());
-    let mut damage = None;
     let mut commands = group.into_iter();
     let written = (|| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for command in commands.by_ref() {
-            if let Command::Damaged(generation, error) = command {
-                // A report about a database that has been replaced already is old news.
-                if generation == shared.generation() {
-                    damage = Some(error);
-                }
-                continue;
-            }
             let (answer, applied) = command.apply(&transaction, &mut work, shared);
             answers.push(answer);
             applied?;
@@ -128,7 +143,7 @@ fn commit(
     for answer in answers {
         answer(None);
     }
-    Ok(damage)
+    Ok(())
 }
 
 /// What the commands of one transaction build up.

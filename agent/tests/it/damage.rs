@@ -108,6 +108,36 @@ async fn damage_found_while_running_stops_nobody_and_costs_only_what_it_hit() {
 }
 
 #[tokio::test]
+async fn while_no_new_buffer_can_be_started_calls_are_refused_and_afterwards_taken() {
+    const CALLS: usize = 300;
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    accept(&agent, CALLS).await;
+    agent.stop().await;
+    agent.start_again().await;
+    let pages = std::fs::metadata(database(&agent)).unwrap().len() / PAGE as u64;
+    damage(&database(&agent), pages / 2..pages / 2 + 4);
+    let away = agent.config.data_dir.with_file_name("away");
+    std::fs::rename(&agent.config.data_dir, &away).unwrap();
+
+    hub.come().await;
+    let body = json!({"type": "stock.low", "data": {}});
+    let refused = eventually("the damage is found", async || {
+        let answer = agent.client().await.post("/v1/events", &[], &body).await;
+        (answer.status != 202).then_some(answer)
+    })
+    .await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (503, "buffer_unavailable"));
+
+    std::fs::rename(&away, &agent.config.data_dir).unwrap();
+    let later = accept(&agent, 1).await;
+    assert_eq!(damaged_databases(&agent).await, 1);
+    eventually("it is sent", async || hub.taken().contains_key(&later[0]).then_some(())).await;
+    let report = recover(&agent).await[0].clone();
+    assert!(report["recovered"].as_u64().unwrap() >= CALLS as u64 - 20, "{report}");
+}
+
+#[tokio::test]
 async fn a_body_that_the_disk_changed_is_not_sent() {
     let mut hub = StubHub::away().await;
     let mut agent = TestAgent::start(&hub).await;

@@ -1,6 +1,7 @@
 //! The agent over its real socket, against a hub that comes and goes.
 
 mod acceptance;
+mod crash;
 mod damage;
 mod doors;
 mod features;

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::support::{Client, StubHub, eventually};
 
-struct Program {
+pub(crate) struct Program {
     directory: TempDir,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Program {
-    fn of(hub: &StubHub) -> Self {
+    pub(crate) fn of(hub: &StubHub) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
         let settings = vec![
@@ -38,11 +38,11 @@ impl Program {
         command
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("agent.sock")
     }
 
-    async fn run(&self) -> Running {
+    pub(crate) async fn run(&self) -> Running {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -63,7 +63,8 @@ impl Program {
     }
 }
 
-struct Running(Child);
+/// Kills the agent when it is dropped.
+pub(crate) struct Running(Child);
 
 impl Running {
     fn kill(&mut self) {

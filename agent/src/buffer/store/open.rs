@@ -91,23 +91,32 @@ pub(in crate::buffer) fn open(options: &Options<'_>) -> Result<Opened, OpenError
     })?;
     let path = options.directory.join(FILE_NAME);
     let now = options.clock.now();
-    let (writer, reader, facts) = match open_files(&path, options.durability, now) {
+    let (writer, reader, facts) = open_or_set_aside(&path, options.durability, now)?;
+    Ok(Opened { writer, reader, lock, path, facts })
+}
+
+/// Opens the database; a damaged one is set aside and a new one started.
+pub(in crate::buffer) fn open_or_set_aside(
+    path: &Path,
+    durability: Durability,
+    now: DateTime<Utc>,
+) -> Result<(Connection, Connection, Facts), OpenError> {
+    match open_files(path, durability, now) {
         Err(error) if error.is_damage() => {
-            let aside = set_aside(&path, now)?;
+            let aside = set_aside(path, now)?;
             tracing::error!(
                 error = %error,
                 file = %aside.display(),
                 "the buffer's database is damaged: it was set aside and a new one started; \
                  what it held is not forwarded until it is recovered"
             );
-            open_files(&path, options.durability, now)?
+            open_files(path, durability, now)
         }
-        opened => opened?,
-    };
-    Ok(Opened { writer, reader, lock, path, facts })
+        opened => opened,
+    }
 }
 
-pub(in crate::buffer) fn open_files(
+fn open_files(
     path: &Path,
     durability: Durability,
     now: DateTime<Utc>,
@@ -206,7 +215,14 @@ pub(in crate::buffer) fn files(path: &Path) -> [PathBuf; 3] {
 /// Renames the database with its log, so that everything readable in it can still be recovered.
 pub(in crate::buffer) fn set_aside(path: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
     let stamp = now.format("%Y%m%dT%H%M%S%3fZ");
-    let aside = path.with_file_name(format!("{DAMAGED}{stamp}.db"));
+    let mut aside = path.with_file_name(format!("{DAMAGED}{stamp}.db"));
+    // A clock that was set back must not write over what was set aside before.
+    for copy in 2.. {
+        if !fs::exists(&aside)? {
+            break;
+        }
+        aside = path.with_file_name(format!("{DAMAGED}{stamp}-{copy}.db"));
+    }
     move_files(path, &aside)?;
     Ok(aside)
 }

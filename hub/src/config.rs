@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use clap::Args;
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use secrecy::SecretString;
 use url::Url;
 
@@ -292,12 +293,13 @@ fn admin_token(token: String) -> Result<SecretString, String> {
 }
 
 fn smtp_url(text: String) -> Result<SecretString, String> {
-    let usable =
+    let shaped =
         Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
-    if usable {
+    // The mailer itself has the last word, as on `?tls=`; its own error may repeat the password.
+    if shaped && AsyncSmtpTransport::<Tokio1Executor>::from_url(&text).is_ok() {
         Ok(SecretString::from(text))
     } else {
-        Err("must be a URL, as `smtp://user:password@host:587` or `smtps://host`".to_owned())
+        Err("must be a URL, as `smtp://user:password@host:587?tls=required` or `smtps://host`".to_owned())
     }
 }
 
@@ -340,7 +342,7 @@ mod tests {
             "--outbound-allow",
             "10.0.0.0/99",
             "--smtp-url",
-            "mail.example.com:secret",
+            "smtp://u:secret@h?tls=perhaps",
             "--mail-from",
             "nobody",
             "--log-format",

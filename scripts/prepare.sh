@@ -11,6 +11,11 @@ for migration in migrations/*.sql; do
   psql "$DATABASE_URL" --quiet --no-psqlrc --single-transaction --set ON_ERROR_STOP=1 --file "$migration"
 done
 
+# What sqlx keeps of the migrations that it applies; the hub reads it.
+psql "$DATABASE_URL" --quiet --no-psqlrc --command 'create table _sqlx_migrations (
+  version bigint primary key, description text not null, installed_on timestamptz not null default now(),
+  success boolean not null, checksum bytea not null, execution_time bigint not null)'
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The macros write only while they expand.

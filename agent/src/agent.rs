@@ -13,8 +13,9 @@ use trastienda_protocol::api_key::ApiKey;
 use trastienda_protocol::clock::Clock;
 use trastienda_protocol::ids::IdSource;
 
-use crate::buffer::{Buffer, OpenError, Options, Writer};
+use crate::buffer::{Buffer, OpenError, Options, StorageError, Writer};
 use crate::config::Config;
+use crate::features::Features;
 use crate::hub::{Hub, HubError};
 use crate::metrics::Metrics;
 use crate::status::HubView;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) buffer: Buffer,
     pub(crate) hub: Hub,
     pub(crate) hub_view: HubView,
+    pub(crate) features: Features,
     /// Tells the forwarder that somebody else found the hub gone.
     pub(crate) hub_lost: Notify,
     /// Tells the forwarder that somebody else got an answer from the hub.
@@ -46,6 +48,9 @@ pub enum StartError {
     /// No buffer.
     #[error(transparent)]
     Buffer(#[from] OpenError),
+    /// The buffer cannot be read.
+    #[error("the buffer cannot be read: {0}")]
+    Storage(#[from] StorageError),
     /// No client.
     #[error("the client for the hub cannot be made: {0}")]
     Hub(#[from] HubError),
@@ -97,10 +102,12 @@ impl Agent {
             clock: &clock,
         };
         let (buffer, writer) = Buffer::open(&options, Arc::clone(&metrics))?;
+        let features = Features::remembered(buffer.features().await?);
         let core = Arc::new(Core {
             buffer,
             hub,
             hub_view: HubView::default(),
+            features,
             hub_lost: Notify::new(),
             hub_seen: Notify::new(),
             api_key: config.api_key.clone(),

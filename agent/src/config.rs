@@ -76,7 +76,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_mins(1),
+            backoff_max: Duration::from_secs(15),
             retry_first: Duration::from_secs(5),
             retry_max: Duration::from_mins(10),
             heartbeat: Duration::from_mins(1),
@@ -165,7 +165,7 @@ impl Settings {
                 api_key,
                 socket: socket(self.socket.as_ref()),
                 listen,
-                data_dir: given(self.agent_data_dir.as_ref()).unwrap_or(DATA_DIR_DEFAULT).into(),
+                data_dir: data_dir(self.agent_data_dir.as_ref()),
                 durability,
                 limits: Limits { max_bytes, max_rows },
                 pace: Pace::default(),
@@ -178,6 +178,11 @@ impl Settings {
 /// The socket's path, given or default.
 pub fn socket(given_path: Option<&String>) -> PathBuf {
     given(given_path).unwrap_or(SOCKET_DEFAULT).into()
+}
+
+/// Where the buffer is, given or default.
+pub fn data_dir(given_path: Option<&String>) -> PathBuf {
+    given(given_path).unwrap_or(DATA_DIR_DEFAULT).into()
 }
 
 #[derive(Default)]

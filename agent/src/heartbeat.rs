@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use trastienda_protocol::heartbeat::{Heartbeat, HubState};
 
 use crate::agent::Core;
+use crate::features;
 use crate::forward::project::learn_version;
 use crate::hub::HubError;
 use crate::status::status;
@@ -38,7 +39,10 @@ async fn beat(core: &Core) {
     let heartbeat = Heartbeat { agent_id: core.buffer.agent_id(), status };
     match core.hub.heartbeat(&heartbeat, core.clock.as_ref()).await {
         // Behind one address, hubs change one by one and the connection may never break.
-        Ok(()) => learn_version(core).await,
+        Ok(()) => {
+            learn_version(core).await;
+            features::ask(core).await;
+        }
         Err(error @ (HubError::Unreachable(_) | HubError::TimedOut)) => {
             tracing::debug!(error = %error, "the heartbeat was not answered");
             core.hub_view.set(HubState::Down);

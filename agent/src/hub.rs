@@ -3,6 +3,7 @@
 //! No redirects are followed and no proxy is taken from the environment: the key goes to the
 //! configured address and nowhere else. Certificates are checked against the system's roots.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -133,6 +134,22 @@ impl Hub {
         let body = read(request.send().await.ok()?).await.ok()?;
         let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
         body.get("version").and_then(serde_json::Value::as_str).map(str::to_owned)
+    }
+
+    /// The project's feature flags.
+    ///
+    /// # Errors
+    /// [`HubError`]
+    pub async fn features(&self, clock: &dyn Clock) -> Result<BTreeMap<String, bool>, HubError> {
+        #[derive(serde::Deserialize)]
+        struct Features {
+            features: BTreeMap<String, bool>,
+        }
+        let request = self.request(Method::GET, self.address("/v1/features", None)).timeout(CALL_TIMEOUT);
+        let body = success(request.send().await?, clock).await?;
+        let read: Features =
+            serde_json::from_slice(&body).map_err(|error| HubError::Malformed(error.to_string()))?;
+        Ok(read.features)
     }
 
     /// Hands over a batch, compressed with zstd.

@@ -116,6 +116,10 @@ impl StorageError {
         Self { code: None, message: "the buffer is stopping".to_owned() }
     }
 
+    pub(super) fn no_database() -> Self {
+        Self { code: None, message: "the buffer was damaged and no new one can be started".to_owned() }
+    }
+
     /// Whether the file's content is not a sound database.
     pub fn is_damage(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
@@ -188,6 +192,15 @@ pub struct Claim {
     pub expired: Vec<i64>,
     /// When the first of the postponed ones is due, in milliseconds.
     pub next_run_at: Option<i64>,
+}
+
+/// What became of calls out of a damaged database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Back in the buffer.
+    pub recovered: u64,
+    /// Known already.
+    pub known: u64,
 }
 
 /// Why something is a dead letter.

@@ -28,10 +28,11 @@ use trastienda_protocol::clock::Clock;
 use uuid::Uuid;
 
 pub use call::{
-    AcceptError, Accepted, Claim, DeadLetter, Durability, FullReason, Limits, NewCall, Pending, Reason,
-    Settled, Settlement, StorageError, Totals, public_id,
+    AcceptError, Accepted, Claim, DeadLetter, Durability, FullReason, Imported, Limits, NewCall, Pending,
+    Reason, Settled, Settlement, StorageError, Totals, public_id,
 };
 pub use store::open::OpenError;
+pub(crate) use store::salvage::{Salvaged, Wreck};
 
 use crate::metrics::Metrics;
 use shared::Shared;
@@ -192,6 +193,22 @@ impl Buffer {
         self.ask(|reply| Command::SetProject(project, reply)).await?
     }
 
+    /// Keeps what is known of the project's feature flags.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn save_features(&self, note: Vec<u8>) -> Result<(), StorageError> {
+        self.ask(|reply| Command::SaveFeatures(note, reply)).await?
+    }
+
+    /// What was kept of the project's feature flags.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn features(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        self.read(|connection| store::find_fact(connection, store::FEATURES)).await
+    }
+
     /// The agent's name for itself, made with the buffer.
     pub fn agent_id(&self) -> String {
         self.shared.agent_id()
@@ -228,6 +245,27 @@ impl Buffer {
     /// Databases that were set aside as damaged and still lie in the directory.
     pub fn damaged_files(&self) -> Vec<PathBuf> {
         store::open::damaged_files(self.shared.path())
+    }
+
+    /// Takes back calls out of a damaged database, whatever the limits say.
+    ///
+    /// # Errors
+    /// None of them was taken.
+    pub(crate) async fn import(&self, salvaged: Vec<Salvaged>) -> Result<Imported, StorageError> {
+        self.ask(|reply| Command::Import(salvaged, reply)).await?
+    }
+
+    /// Held by whoever recovers: one at a time.
+    pub(crate) async fn recovering(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.recovering.lock().await
+    }
+
+    /// Gives a database that was set aside the name of one that has been looked at.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub(crate) fn mark_recovered(file: &Path) -> std::io::Result<PathBuf> {
+        store::open::mark_recovered(file)
     }
 
     /// Returns once something was added since the last call.

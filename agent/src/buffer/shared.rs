@@ -21,6 +21,7 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     added: Notify,
+    pub(super) recovering: tokio::sync::Mutex<()>,
     facts: Mutex<Facts>,
     reader: Mutex<Reader>,
     // Keeps other agents out of the directory for as long as this one lives.
@@ -60,6 +61,7 @@ impl Shared {
             clock: Arc::clone(options.clock),
             metrics,
             added: Notify::new(),
+            recovering: tokio::sync::Mutex::default(),
             facts: Mutex::new(facts),
             reader: Mutex::new(Reader { generation: 0, connection: Some(reader) }),
             _lock: lock,
@@ -120,13 +122,17 @@ impl Shared {
 
     /// Sets the damaged database aside and starts a new one, which keeps the agent's name, its
     /// project and the key of its fingerprints.
-    pub(super) fn replace(&self, damaged: Connection) -> Result<Connection, OpenError> {
+    ///
+    /// Without a damaged one: an earlier replacement failed, and is tried again.
+    pub(super) fn replace(&self, damaged: Option<Connection>) -> Result<Connection, OpenError> {
         let mut reader = self.reader();
         reader.connection = None;
-        drop(damaged);
-        open::set_aside(&self.path, self.clock.now())?;
+        if damaged.is_some() {
+            drop(damaged);
+            open::set_aside(&self.path, self.clock.now())?;
+        }
         let (writer, new_reader, new_facts) =
-            open::open_files(&self.path, self.durability, self.clock.now())?;
+            open::open_or_set_aside(&self.path, self.durability, self.clock.now())?;
         let mut facts = self.facts();
         open::keep_facts(&writer, &facts.agent_id, &facts.fingerprint_key, facts.project.as_deref())?;
         facts.totals = new_facts.totals;

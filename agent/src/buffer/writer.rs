@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
 
-use super::call::{AcceptError, Accepted, NewCall, Settlement, StorageError, Totals};
+use super::call::{AcceptError, Accepted, Imported, NewCall, Settlement, StorageError, Totals};
 use super::shared::Shared;
-use super::store::{self, accept, settle};
+use super::store::salvage::Salvaged;
+use super::store::{self, accept, import, settle};
 
 /// Commands in one transaction at most, and bytes of bodies after which it is not made larger.
 const GROUP_MAX: usize = 512;
@@ -29,37 +30,67 @@ pub(super) enum Command {
     ReviveForVersion(String, Reply<Result<usize, StorageError>>),
     Discard(Kind, Uuid, Reply<Result<bool, StorageError>>),
     Prune(i64, Reply<Result<usize, StorageError>>),
+    /// Calls out of a damaged database.
+    Import(Vec<Salvaged>, Reply<Result<Imported, StorageError>>),
+    SaveFeatures(Vec<u8>, Reply<Result<(), StorageError>>),
     SetProject(String, Reply<Result<(), StorageError>>),
     /// A reader found the database of this generation damaged.
     Damaged(u64, StorageError),
 }
 
 /// Runs until every handle is gone.
-pub(super) fn run(mut connection: Connection, shared: &Shared, mut queue: mpsc::Receiver<Command>) {
+pub(super) fn run(connection: Connection, shared: &Shared, mut queue: mpsc::Receiver<Command>) {
+    let mut database = Some(connection);
     while let Some(first) = queue.blocking_recv() {
-        let group = gather(first, &mut queue);
-        let damage = match commit(&mut connection, shared, group) {
-            Err(error) if error.is_damage() => error,
-            Err(error) => {
-                tracing::error!(error = %error, "the buffer could not write; what it holds is kept");
-                continue;
+        let mut group = gather(first, &mut queue);
+        // Before the group is written: what is acknowledged next belongs into the new database.
+        let mut damaged = reported_damage(&mut group, shared);
+        if damaged || database.is_none() {
+            database = replace(database, shared);
+        }
+        let Some(connection) = database.as_mut() else {
+            for command in group {
+                command.fail(&StorageError::no_database());
             }
-            Ok(None) => continue,
-            Ok(Some(damage)) => damage,
+            continue;
         };
-        tracing::error!(error = %damage, "the buffer's database is damaged");
-        connection = match shared.replace(connection) {
-            Ok(replacement) => replacement,
-            Err(error) => {
-                tracing::error!(error = %error, "no new buffer could be started; the agent refuses calls");
-                return;
+        if let Err(error) = commit(connection, shared, group) {
+            damaged = error.is_damage();
+            tracing::error!(error = %error, damaged, "the buffer could not write; what it holds is kept");
+            if damaged {
+                database = replace(database, shared);
             }
-        };
+        }
     }
     shared.close_reader();
-    if let Err((_, error)) = connection.close() {
+    if let Some(Err((_, error))) = database.map(Connection::close) {
         tracing::warn!(error = %error, "the buffer's database was not closed cleanly; nothing is lost");
     }
+}
+
+/// Whether a reader found the present database damaged. A report about one that has been replaced
+/// already is old news.
+fn reported_damage(group: &mut Vec<Command>, shared: &Shared) -> bool {
+    let mut damaged = false;
+    group.retain(|command| {
+        let Command::Damaged(generation, error) = command else { return true };
+        if *generation == shared.generation() {
+            tracing::error!(error = %error, "the buffer's database is damaged");
+            damaged = true;
+        }
+        false
+    });
+    damaged
+}
+
+/// A new database in the damaged one's place. When there can be none, calls are refused until there can.
+fn replace(damaged: Option<Connection>, shared: &Shared) -> Option<Connection> {
+    shared
+        .replace(damaged)
+        .inspect_err(|error| {
+            tracing::error!(error = %error, "no new buffer could be started; the agent refuses calls until one can");
+        })
+        .ok()
 }
 
 fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
@@ -73,28 +104,16 @@ fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
     group
 }
 
-/// Applies a group in one transaction and answers it. Gives the damage that a reader reported.
-fn commit(
-    connection: &mut Connection,
-    shared: &Shared,
-    group: Vec<Command>,
-) -> Result<Option<StorageError>, StorageError> {
+/// Applies a group in one transaction and answers it.
+fn commit(connection: &mut Connection, shared: &Shared, group: Vec<Command>) -> Result<(), StorageError> {
     let before = shared.totals();
     let changes = connection.total_changes();
     let mut work = Work { totals: before, limits: shared.limits, added: false };
     let mut answers: Vec<Answer<'_>> = Vec::with_capacity(group.len());
-    let mut damage = None;
     let mut commands = group.into_iter();
     let written = (|| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for command in commands.by_ref() {
-            if let Command::Damaged(generation, error) = command {
-                // A report about a database that has been replaced already is old news.
-                if generation == shared.generation() {
-                    damage = Some(error);
-                }
-                continue;
-            }
             let (answer, applied) = command.apply(&transaction, &mut work, shared);
             answers.push(answer);
             applied?;
@@ -124,7 +143,7 @@ fn commit(
     for answer in answers {
         answer(None);
     }
-    Ok(damage)
+    Ok(())
 }
 
 /// What the commands of one transaction build up.
@@ -170,6 +189,10 @@ impl Command {
                 settled(reply, settle::discard(connection, (kind, id), &mut work.totals))
             }
             Self::Prune(before, reply) => settled(reply, settle::prune(connection, before)),
+            Self::Import(salvaged, reply) => settled(reply, import::import(connection, salvaged, work)),
+            Self::SaveFeatures(note, reply) => {
+                settled(reply, store::save_fact(connection, store::FEATURES, &note))
+            }
             Self::SetProject(project, reply) => {
                 let saved = store::save_fact(connection, store::PROJECT, project.as_bytes());
                 let publish = move |error: Option<&StorageError>| {
@@ -189,9 +212,12 @@ impl Command {
         // Who no longer waits needs no answer.
         match self {
             Self::Accept(_, reply) => drop(reply.send(Err(error.into()))),
-            Self::Settle(_, _, reply) | Self::SetProject(_, reply) => drop(reply.send(Err(error))),
+            Self::Settle(_, _, reply) | Self::SetProject(_, reply) | Self::SaveFeatures(_, reply) => {
+                drop(reply.send(Err(error)));
+            }
             Self::Revive(_, _, reply) | Self::Discard(_, _, reply) => drop(reply.send(Err(error))),
             Self::Prune(_, reply) | Self::ReviveForVersion(_, reply) => drop(reply.send(Err(error))),
+            Self::Import(_, reply) => drop(reply.send(Err(error))),
             Self::Damaged(..) => {}
         }
     }

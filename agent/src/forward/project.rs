@@ -4,6 +4,7 @@ use trastienda_protocol::heartbeat::HubState;
 
 use super::{Next, verdict};
 use crate::agent::Core;
+use crate::features;
 
 /// Asks for the hub's version; another one than before may know the fields that the former refused.
 pub(crate) async fn learn_version(core: &Core) {
@@ -53,6 +54,7 @@ pub(super) async fn verify(core: &Core, verified: &mut bool) -> Next {
         }
     }
     learn_version(core).await;
+    features::ask(core).await;
     *verified = true;
     Next::Again
 }

@@ -4,7 +4,7 @@
 //! that `Connection` names; towards the hub also the caller's key, since the agent puts its own, and
 //! whatever claims to be from a proxy.
 
-use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST};
+use axum::http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST};
 use axum::http::{HeaderMap, HeaderName};
 
 const OF_ONE_CONNECTION: [&str; 9] = [
@@ -29,10 +29,10 @@ pub(super) fn onward(headers: &HeaderMap) -> HeaderMap {
     })
 }
 
-/// The answer's headers, for the caller. Lengths are set anew, with the body.
+/// The answer's headers, for the caller. Its length stays: the body goes through byte by byte.
 pub(super) fn back(headers: &HeaderMap) -> HeaderMap {
     let named = named(headers);
-    keep(headers, |name| name != CONTENT_LENGTH && !named.contains(&name.as_str().to_owned()))
+    keep(headers, |name| !named.contains(&name.as_str().to_owned()))
 }
 
 fn keep(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {

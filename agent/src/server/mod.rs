@@ -34,7 +34,7 @@ pub(crate) use refusal::Refusal;
 
 use crate::agent::{Core, StartError};
 use crate::config::Config;
-use crate::proxy;
+use crate::{features, proxy};
 use door::Door;
 
 /// Opens the doors. When it returns, calls are taken.
@@ -74,8 +74,11 @@ fn router(core: &Arc<Core>, door: Door) -> Router {
         .route("/v1/events", post(intake::event).fallback(proxy::pass))
         .route("/v1/notifications", post(intake::notification).fallback(proxy::pass))
         .route("/v1/payments", post(intake::payment).fallback(proxy::pass))
+        .route("/v1/features", get(features::list).fallback(proxy::pass))
+        .route("/v1/features/{flag}", get(features::one).fallback(proxy::pass))
         .route("/agent/status", get(operator::status))
         .route("/agent/metrics", get(operator::metrics))
+        .route("/agent/recover", post(operator::recover))
         .route("/agent/dead-letters", get(operator::list_dead_letters))
         .route(
             "/agent/dead-letters/{id}",

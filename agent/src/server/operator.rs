@@ -36,6 +36,14 @@ pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, R
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
+/// `POST /agent/recover`: what damaged databases still hold goes back among what is sent.
+pub(super) async fn recover(State(core): State<Arc<Core>>) -> Result<Json<Value>, Refusal> {
+    let reports = crate::recover::recover(&core.buffer).await.map_err(|error| {
+        Problem::new(500, "recovery_failed", "Recovery failed", format!("it ended early: {error}"))
+    })?;
+    Ok(Json(json!({"data": reports})))
+}
+
 /// The page of a list that is asked for.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -170,6 +171,38 @@ async fn whole_batches_that_fail_are_kept_and_sent_again() {
     .await;
     assert_eq!((hub.taken()[&id].times, left.load(Ordering::SeqCst)), (1, 0));
     assert_eq!(agent.status().await["dead_letters"], 0);
+}
+
+#[tokio::test]
+async fn the_hub_says_when_to_come_back() {
+    let hub = StubHub::start().await;
+    let mut refused = false;
+    hub.porter(move |_| {
+        let first = !std::mem::replace(&mut refused, true);
+        first.then(|| {
+            let mut answer = problem(429, "rate_limited");
+            answer.headers_mut().insert("retry-after", "1".parse().unwrap());
+            answer
+        })
+    });
+    let agent = TestAgent::start(&hub).await;
+    accept(&agent, 1).await;
+    agent.until("buffered", 0).await;
+    let times = hub.batch_times();
+    // Left to itself, the agent of a test would be back within milliseconds.
+    assert!(times[1] - times[0] >= Duration::from_secs(1), "{:?}", times[1] - times[0]);
+    assert_eq!(agent.status().await["dead_letters"], 0);
+}
+
+#[tokio::test]
+async fn the_caller_s_bytes_arrive_as_they_came() {
+    let hub = StubHub::start().await;
+    let agent = TestAgent::start(&hub).await;
+    let body = r#"{ "type":"stock.counted", "data":{"n":1.10,"n2":12345678901234567890123, "á":"\u00e1"} }"#;
+    let answer = agent.client().await.send(Method::POST, "/v1/events", &[], body).await.unwrap();
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    agent.until("buffered", 0).await;
+    assert_eq!(hub.taken()[&id].text, body);
 }
 
 #[tokio::test]

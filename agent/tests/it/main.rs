@@ -1,7 +1,11 @@
 //! The agent over its real socket, against a hub that comes and goes.
 
 mod acceptance;
+mod crash;
+mod damage;
 mod doors;
+mod features;
 mod forward;
+mod model;
 mod process;
 mod support;

@@ -1,20 +1,22 @@
 //! The agent as the program that it is: killed, stopped, asked.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use axum::http::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{Client, StubHub, eventually};
 
-struct Program {
+pub(crate) struct Program {
     directory: TempDir,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Program {
-    fn of(hub: &StubHub) -> Self {
+    pub(crate) fn of(hub: &StubHub) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
         let settings = vec![
@@ -29,15 +31,18 @@ impl Program {
 
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trastienda-agent"));
-        command.arg(subcommand).env_clear().envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+            .args(subcommand.split(' '))
+            .env_clear()
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("agent.sock")
     }
 
-    async fn run(&self) -> Running {
+    pub(crate) async fn run(&self) -> Running {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -58,12 +63,27 @@ impl Program {
     }
 }
 
-struct Running(Child);
+/// Kills the agent when it is dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// As a service manager would.
+    fn end(&mut self) {
+        if self.0.try_wait().unwrap().is_none() {
+            Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+            assert!(self.0.wait().unwrap().success());
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }
 
@@ -98,11 +118,14 @@ async fn it_ends_well_when_asked_to_and_tells_how_it_stands() {
     let program = Program::of(&hub);
     let mut running = program.run().await;
     accept(&program.socket(), 1).await;
-    let status = program.ask("status").await;
-    assert!(status.status.success());
-    assert!(String::from_utf8_lossy(&status.stdout).contains('1'));
-    Command::new("kill").args(["-TERM", &running.0.id().to_string()]).status().unwrap();
-    assert!(running.0.wait().unwrap().success());
+    let said = program.ask("status --json").await;
+    let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let fields: Vec<_> = status.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["buffered", "dead_letters", "disk_bytes", "hub", "oldest_seconds", "version"]);
+    assert_eq!((&status["buffered"], &status["hub"]), (&json!(1), &json!("down")));
+    let said = program.ask("status").await;
+    assert!(String::from_utf8_lossy(&said.stdout).contains("En espera:         1 "));
+    running.end();
     assert!(!program.ask("healthcheck").await.status.success());
     assert!(!program.socket().exists());
 }
@@ -150,6 +173,79 @@ async fn a_damaged_buffer_is_set_aside_and_the_agent_starts() {
         .unwrap()
         .map(|entry| std::fs::read(entry.unwrap().path()).unwrap_or_default());
     assert!(kept.into_iter().any(|bytes| bytes.starts_with(b"xxxx")), "the damaged file is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_buffer_is_recovered_by_a_command_with_or_without_a_running_agent() {
+    let mut hub = StubHub::away().await;
+    let program = Program::of(&hub);
+    let data = program.directory.path().join("data");
+    let mut acknowledged = Vec::new();
+    for with_a_running_agent in [false, true] {
+        let mut running = program.run().await;
+        acknowledged.push(accept(&program.socket(), acknowledged.len()).await);
+        running.end();
+        let file = std::fs::File::options().write(true).open(data.join("buffer.db")).unwrap();
+        file.write_all_at(&[b'x'; 4_096], 0).unwrap();
+        // The start sets it aside.
+        let mut running = program.run().await;
+        if !with_a_running_agent {
+            running.end();
+        }
+        let said = program.ask("queue recover --json").await;
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let reports: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(reports[0]["recovered"], acknowledged.len());
+        running.end();
+    }
+    assert_eq!(
+        String::from_utf8_lossy(&program.ask("queue recover").await.stdout),
+        "No hay bases dañadas.\n"
+    );
+    hub.come().await;
+    let _running = program.run().await;
+    eventually("all arrive", async || (hub.taken().len() == 2).then_some(())).await;
+    assert_eq!(hub.order(), acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_while_it_was_killed_arrives() {
+    const CALLERS: usize = 8;
+    let mut hub = StubHub::away().await;
+    let program = Program::of(&hub);
+    let mut running = program.run().await;
+    let mut callers = tokio::task::JoinSet::new();
+    let (acknowledged, mut acknowledgements) = tokio::sync::mpsc::unbounded_channel();
+    for caller in 0..CALLERS {
+        let (socket, acknowledged) = (program.socket(), acknowledged.clone());
+        callers.spawn(async move {
+            let mut client = Client::socket(&socket).await;
+            for number in 0.. {
+                let body = json!({"type": "stock.counted", "data": {"caller": caller, "number": number}});
+                // Ends when the agent is gone.
+                let Ok(answer) = client.send(Method::POST, "/v1/events", &[], body.to_string()).await else {
+                    return;
+                };
+                assert_eq!(answer.status, 202);
+                acknowledged.send(answer.json()["id"].as_str().unwrap().to_owned()).unwrap();
+            }
+        });
+    }
+    drop(acknowledged);
+    let mut ids = Vec::new();
+    while ids.len() < 200 {
+        ids.push(acknowledgements.recv().await.unwrap());
+    }
+    // In the middle of whatever it is doing.
+    running.kill();
+    callers.join_all().await;
+    while let Some(id) = acknowledgements.recv().await {
+        ids.push(id);
+    }
+    hub.come().await;
+    let _running = program.run().await;
+    eventually("all arrive", async || ids.iter().all(|id| hub.taken().contains_key(id)).then_some(())).await;
+    assert!(hub.taken().values().all(|taken| taken.times == 1));
 }
 
 #[test]

@@ -95,6 +95,10 @@ async fn store(
             return replay(conn, project, EventId::from_uuid(existing), &ingest.fingerprint).await;
         }
     }
+    if ingest.acknowledged {
+        // An agent's dead letter that is tried again: what was refused under this id gives way.
+        store::delete_rejected(conn, project, id).await?;
+    }
     let order_id = ingest.event.order_id().map(str::to_owned);
     let event = Event {
         id,

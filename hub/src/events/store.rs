@@ -79,6 +79,22 @@ pub(super) async fn insert_event(
     Ok(result.rows_affected() == 1)
 }
 
+/// Makes room for an event that was rejected under this id and is sent again.
+pub(super) async fn delete_rejected(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: EventId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from events where project_id = $1 and id = $2 and status = 'rejected'",
+        project.uuid(),
+        id.uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Takes the one `order.paid` of an order; the event that has it already otherwise.
 pub(super) async fn insert_paid_order(
     conn: &mut PgConnection,

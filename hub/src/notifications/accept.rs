@@ -108,6 +108,10 @@ async fn store_new(
             });
         }
     }
+    if acknowledged {
+        // An agent's dead letter that is tried again: what was refused under this id gives way.
+        store::delete_refused(conn, project, id).await?;
+    }
     // Before it is rendered: a repeat is the thing as it is now, whatever became of its template.
     if new.id.is_some()
         && let Some(replayed) = replay(app, conn, project, id, &fingerprint).await?
@@ -155,9 +159,10 @@ async fn prepare(
             errors.extend(email::check(&new));
             None
         }
-        Channel::Whatsapp => {
-            whatsapp::recipient(&new.to).map_err(|message| errors.push(FieldError::new("/to", message))).ok()
-        }
+        Channel::Whatsapp => whatsapp::recipient(&new.to)
+            .await
+            .map_err(|message| errors.push(FieldError::new("/to", message)))
+            .ok(),
     };
     let texts = match texts(conn, context, &new).await {
         Ok(texts) => Some(texts),

@@ -66,10 +66,12 @@ async fn list(
     let [channel, to, template, status, order_id] =
         query.filters(["channel", "to", "template", "status", "order_id"])?;
     // A number may be asked for in any of its forms.
-    let to = to.map(|to| match whatsapp::recipient(&to) {
-        Ok(phone) => phone.e164(),
-        Err(_) => to,
-    });
+    let to = match to {
+        Some(to) if !to.contains('@') => {
+            Some(whatsapp::recipient(&to).await.map_or(to, |phone| phone.e164()))
+        }
+        other => other,
+    };
     let filters = store::Filters { channel, to, template, status, order_id };
     let mut conn = app.db.acquire().await?;
     let rows = store::list_notifications(&mut conn, caller.project.id, &query, &filters).await?;

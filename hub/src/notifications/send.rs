@@ -78,8 +78,9 @@ impl Emails {
         Ok(Some(Self { app: app.clone(), server }))
     }
 
-    fn message(&self, mail: &ClaimedMail) -> Result<Message, String> {
-        let payload: EmailPayload = serde_json::from_value(mail.payload.clone())
+    // Takes the payload out of the mail: with its files it may have 10 MB, and nobody needs it twice.
+    fn message(&self, mail: &mut ClaimedMail) -> Result<Message, String> {
+        let payload: EmailPayload = serde_json::from_value(mail.payload.take())
             .map_err(|error| format!("the payload cannot be read: {error}"))?;
         let id = NotificationId::from_uuid(mail.id).to_string();
         let envelope = Envelope {
@@ -89,7 +90,7 @@ impl Emails {
             message_id: email::message_id(&id, &self.app.config.public_url),
             date: SystemTime::from(self.app.clock.now()),
         };
-        email::message(&payload, envelope).map_err(|error| error.to_string())
+        email::message(payload, envelope).map_err(|error| error.to_string())
     }
 }
 
@@ -103,12 +104,12 @@ impl Queue for Emails {
         Ok(store::claim_mail(&self.app.db, lease, limit).await?)
     }
 
-    async fn run(&self, mail: ClaimedMail) -> Attempted {
+    async fn run(&self, mut mail: ClaimedMail) -> Attempted {
         let at = self.app.clock.now();
         if mail.is_suppressed {
             return Attempted { detail: Some(detail::SUPPRESSED), ..Attempted::new(mail, at) };
         }
-        let message = match self.message(&mail) {
+        let message = match self.message(&mut mail) {
             Ok(message) => message,
             Err(error) => {
                 let detail = Some(detail::INVALID);

@@ -1,7 +1,8 @@
 //! Verifying API keys: Argon2id once per key and process, a keyed digest in memory after that.
 //!
-//! - The memory is emptied whenever a key or a project changes (`queue::listen` hears of it), and a hub whose
-//!   listening connection is down trusts it only after asking the database that the key is still the same.
+//! - What is remembered is trusted until a key or a project changes anywhere (`queue::listen` hears of it). After
+//!   that, and always while the listening connection is down, the database is asked first; a key whose hash is
+//!   still the same needs no Argon2 again, so that one change does not make every shop's next call slow.
 //! - The key id is public, so wrong secrets are throttled per key id before Argon2 runs, and one verification
 //!   runs at a time per key id.
 
@@ -44,6 +45,7 @@ struct Verified {
     secret_hash: String,
     expires_at: Option<DateTime<Utc>>,
     context: Arc<ProjectContext>,
+    generation: u64,
 }
 
 #[derive(Default)]
@@ -77,10 +79,9 @@ impl Verifier {
         })
     }
 
-    /// Forgets everything: a key or a project changed somewhere.
+    /// Trusts nothing that it remembers until the database has been asked: a key or a project changed somewhere.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-        self.verified.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Says whether changes elsewhere are being heard of.
@@ -99,16 +100,12 @@ impl Verifier {
         now: DateTime<Utc>,
     ) -> Result<Arc<ProjectContext>, Rejected> {
         let digest = hmac_sha256(&self.digest_key, &[key.secret().as_bytes()]);
-        if self.listening.load(Ordering::SeqCst)
-            && let Some(verified) = self.remembered(key, &digest, now)
-        {
+        if let Some(verified) = self.trusted(key, &digest, now) {
             return active(&verified.context);
         }
         let gate = self.gate(key.key_id());
         let _turn = gate.turn.lock().await;
-        if self.listening.load(Ordering::SeqCst)
-            && let Some(verified) = self.remembered(key, &digest, now)
-        {
+        if let Some(verified) = self.trusted(key, &digest, now) {
             return active(&verified.context);
         }
         let generation = self.generation.load(Ordering::SeqCst);
@@ -116,7 +113,10 @@ impl Verifier {
         let stored = api_keys::find_key(&mut conn, key.key_id(), now)
             .await
             .map_err(|error| Rejected::Failed(error.into()))?;
-        let Some(stored) = stored else { return Err(Rejected::Unknown) };
+        let Some(stored) = stored else {
+            self.verified.write().unwrap_or_else(PoisonError::into_inner).remove(key.key_id());
+            return Err(Rejected::Unknown);
+        };
         let known =
             self.remembered(key, &digest, now).is_some_and(|known| known.secret_hash == stored.secret_hash);
         if !known {
@@ -135,9 +135,20 @@ impl Verifier {
             secret_hash: stored.secret_hash,
             expires_at: stored.expires_at,
             context: context.clone(),
+            generation,
         };
-        self.remember(key.key_id(), verified, generation);
+        self.verified
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.key_id().to_owned(), Arc::new(verified));
         active(&context)
+    }
+
+    /// What is remembered, if nothing has changed since.
+    fn trusted(&self, key: &ApiKey, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Verified>> {
+        let known = self.remembered(key, digest, now)?;
+        let current = known.generation == self.generation.load(Ordering::SeqCst);
+        (current && self.listening.load(Ordering::SeqCst)).then_some(known)
     }
 
     fn remembered(&self, key: &ApiKey, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Verified>> {
@@ -145,14 +156,6 @@ impl Verifier {
             self.verified.read().unwrap_or_else(PoisonError::into_inner).get(key.key_id()).cloned()?;
         let in_time = known.expires_at.is_none_or(|expires_at| expires_at > now);
         (in_time && bool::from(known.digest.ct_eq(digest))).then_some(known)
-    }
-
-    // What was read before a change was heard of may be stale, and is then not remembered.
-    fn remember(&self, key_id: &str, verified: Verified, generation: u64) {
-        let mut map = self.verified.write().unwrap_or_else(PoisonError::into_inner);
-        if self.generation.load(Ordering::SeqCst) == generation {
-            map.insert(key_id.to_owned(), Arc::new(verified));
-        }
     }
 
     async fn fits(&self, key: ApiKey, secret_hash: String) -> Result<bool, Rejected> {

@@ -81,3 +81,31 @@ async fn a_batch_that_is_no_batch_is_refused_whole(pool: PgPool) {
         assert_eq!(test.post(&key, "/v1/batch", body).await.status, 422);
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_dead_letter_that_is_tried_again_after_mending_is_accepted(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let id: EventId = test.app.new_id();
+    let send = async |operation: Value| {
+        let answer = test.post(&key, "/v1/batch", json!({"operations": [operation]})).await;
+        answer.body["results"][0]["status"].as_u64().unwrap()
+    };
+    assert_eq!(send(operation(id, json!({"type": "order.paid", "data": {}}))).await, 422);
+    assert_eq!(send(operation(id, json!({"type": "order.paid", "data": {"order_id": "A-1"}}))).await, 202);
+    let shown = test.get(&key, &format!("/v1/events/{id}")).await;
+    assert_eq!(
+        (shown.body["status"].as_str(), shown.body["order_id"].as_str()),
+        (Some("accepted"), Some("A-1"))
+    );
+
+    // A mail whose template did not exist yet: the same call, word for word, is taken once it does.
+    let id: trastienda_protocol::ids::NotificationId = test.app.new_id();
+    let body = json!({"channel": "email", "to": "ana@example.com", "template": "later", "data": {}});
+    let mail = json!({"kind": "notification", "id": id.to_string(), "accepted_at": "2026-11-24T10:00:00Z", "body": body});
+    assert_eq!(send(mail.clone()).await, 422);
+    let template = json!({"channel": "email", "subject": "Hola", "text": "Hola"}).to_string();
+    assert_eq!(test.send("PUT", "/v1/templates/later", &[("x-api-key", &key)], template).await.status, 201);
+    assert_eq!(send(mail).await, 202);
+    assert_eq!(test.get(&key, &format!("/v1/notifications/{id}")).await.body["status"], "pending");
+}

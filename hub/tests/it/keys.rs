@@ -119,3 +119,14 @@ async fn two_hubs_forget_a_key_before_the_rotation_answers(pool: PgPool) {
     one.admin("POST", &format!("/admin/v1/projects/{id}/rotate-key"), json!({})).await;
     assert_eq!(two.get(&key, "/v1/project").await.status, 401);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_change_elsewhere_is_seen_by_the_next_call_of_every_shop(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let ((one, one_key), (_, other_key)) = (test.project().await, test.project().await);
+    assert_eq!(test.get(&one_key, "/v1/project").await.body["plan"], "free");
+    assert_eq!(test.get(&other_key, "/v1/project").await.status, 200);
+    test.admin("PATCH", &format!("/admin/v1/projects/{one}"), json!({"plan": "pro"})).await;
+    assert_eq!(test.get(&one_key, "/v1/project").await.body["plan"], "pro");
+    assert_eq!(test.get(&other_key, "/v1/project").await.body["plan"], "free");
+}

@@ -34,7 +34,8 @@ pub(in crate::buffer) fn accept(
     Ok(Ok(Accepted { id: call.id, accepted_at: call.accepted_at, replayed: false, expired: false }))
 }
 
-fn insert(connection: &Connection, call: &NewCall) -> rusqlite::Result<()> {
+/// Writes the row and its receipt; gives their number.
+pub(super) fn insert(connection: &Connection, call: &NewCall) -> rusqlite::Result<i64> {
     let kind = kind_number(call.kind);
     connection
         .prepare_cached(
@@ -50,20 +51,21 @@ fn insert(connection: &Connection, call: &NewCall) -> rusqlite::Result<()> {
             call.expires_at,
             call.body.as_ref(),
         ))?;
+    let seq = connection.last_insert_rowid();
     connection
         .prepare_cached(
             "INSERT INTO receipts (seq, kind, id, idempotency_key, fingerprint, accepted_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute((
-            connection.last_insert_rowid(),
+            seq,
             kind,
             call.id.as_bytes(),
             &call.idempotency_key,
             &call.fingerprint,
             call.accepted_at,
         ))?;
-    Ok(())
+    Ok(seq)
 }
 
 const RECEIPT: &str = "SELECT seq, kind, id, fingerprint, accepted_at,

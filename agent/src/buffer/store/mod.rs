@@ -1,8 +1,10 @@
 //! All SQL of the buffer. Functions on a connection; transactions are begun and ended elsewhere.
 
 pub(super) mod accept;
+pub(super) mod import;
 pub(super) mod open;
 pub(super) mod read;
+pub(super) mod salvage;
 pub(super) mod settle;
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -13,6 +15,7 @@ use super::call::Totals;
 pub(super) const AGENT_ID: &str = "agent_id";
 pub(super) const PROJECT: &str = "project_id";
 pub(super) const FINGERPRINT_KEY: &str = "fingerprint_key";
+pub(super) const FEATURES: &str = "features";
 const TOTALS: &str = "totals";
 
 /// What a row costs besides its body, as counted against the limit: ids, times, index entries.
@@ -57,14 +60,17 @@ pub(super) fn save_totals(connection: &Connection, totals: Totals) -> rusqlite::
     save_fact(connection, TOTALS, &numbers.map(u64::to_be_bytes).concat())
 }
 
+pub(super) fn load_saved_totals(connection: &Connection) -> rusqlite::Result<Option<Totals>> {
+    let saved = find_fact(connection, TOTALS)?.unwrap_or_default();
+    let ([rows, bytes, dead_letters], []) = saved.as_chunks::<8>() else { return Ok(None) };
+    let [rows, bytes, dead_letters] = [rows, bytes, dead_letters].map(|number| u64::from_be_bytes(*number));
+    Ok(Some(Totals { rows, bytes, dead_letters }))
+}
+
 /// The totals as saved; counted anew when they are not there.
 pub(super) fn load_totals(connection: &Connection) -> rusqlite::Result<Totals> {
-    if let Some(saved) = find_fact(connection, TOTALS)?
-        && let ([rows, bytes, dead_letters], []) = saved.as_chunks::<8>()
-    {
-        let [rows, bytes, dead_letters] =
-            [rows, bytes, dead_letters].map(|number| u64::from_be_bytes(*number));
-        return Ok(Totals { rows, bytes, dead_letters });
+    if let Some(saved) = load_saved_totals(connection)? {
+        return Ok(saved);
     }
     let count = |table: &str| {
         connection.query_row(

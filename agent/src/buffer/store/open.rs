@@ -21,6 +21,8 @@ use crate::buffer::Options;
 use crate::buffer::call::{Durability, StorageError, Totals};
 
 const FILE_NAME: &str = "buffer.db";
+const DAMAGED: &str = "buffer.damaged-";
+const RECOVERED: &str = "buffer.recovered-";
 const LOCK_NAME: &str = "agent.lock";
 const SCHEMA: &str = include_str!("../schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -89,23 +91,32 @@ pub(in crate::buffer) fn open(options: &Options<'_>) -> Result<Opened, OpenError
     })?;
     let path = options.directory.join(FILE_NAME);
     let now = options.clock.now();
-    let (writer, reader, facts) = match open_files(&path, options.durability, now) {
+    let (writer, reader, facts) = open_or_set_aside(&path, options.durability, now)?;
+    Ok(Opened { writer, reader, lock, path, facts })
+}
+
+/// Opens the database; a damaged one is set aside and a new one started.
+pub(in crate::buffer) fn open_or_set_aside(
+    path: &Path,
+    durability: Durability,
+    now: DateTime<Utc>,
+) -> Result<(Connection, Connection, Facts), OpenError> {
+    match open_files(path, durability, now) {
         Err(error) if error.is_damage() => {
-            let aside = set_aside(&path, now)?;
+            let aside = set_aside(path, now)?;
             tracing::error!(
                 error = %error,
                 file = %aside.display(),
                 "the buffer's database is damaged: it was set aside and a new one started; \
                  what it held is not forwarded until it is recovered"
             );
-            open_files(&path, options.durability, now)?
+            open_files(path, durability, now)
         }
-        opened => opened?,
-    };
-    Ok(Opened { writer, reader, lock, path, facts })
+        opened => opened,
+    }
 }
 
-pub(in crate::buffer) fn open_files(
+fn open_files(
     path: &Path,
     durability: Durability,
     now: DateTime<Utc>,
@@ -130,7 +141,7 @@ pub(in crate::buffer) fn open_files(
     Ok((writer, reader, facts))
 }
 
-fn configure(connection: &Connection, durability: Durability) -> Result<(), OpenError> {
+pub(in crate::buffer) fn configure(connection: &Connection, durability: Durability) -> Result<(), OpenError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     // Counts only for a new file: lets free pages be given back a few at a time.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -146,7 +157,7 @@ fn configure(connection: &Connection, durability: Durability) -> Result<(), Open
     Ok(())
 }
 
-fn create(connection: &Connection) -> Result<(), OpenError> {
+pub(in crate::buffer) fn create(connection: &Connection) -> Result<(), OpenError> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
     ))?;
@@ -204,14 +215,34 @@ pub(in crate::buffer) fn files(path: &Path) -> [PathBuf; 3] {
 /// Renames the database with its log, so that everything readable in it can still be recovered.
 pub(in crate::buffer) fn set_aside(path: &Path, now: DateTime<Utc>) -> io::Result<PathBuf> {
     let stamp = now.format("%Y%m%dT%H%M%S%3fZ");
-    let aside = path.with_file_name(format!("buffer.damaged-{stamp}.db"));
-    for (from, to) in files(path).iter().zip(files(&aside)) {
+    let mut aside = path.with_file_name(format!("{DAMAGED}{stamp}.db"));
+    // A clock that was set back must not write over what was set aside before.
+    for copy in 2.. {
+        if !fs::exists(&aside)? {
+            break;
+        }
+        aside = path.with_file_name(format!("{DAMAGED}{stamp}-{copy}.db"));
+    }
+    move_files(path, &aside)?;
+    Ok(aside)
+}
+
+/// Gives a database that was set aside the name of one that has been looked at.
+pub(in crate::buffer) fn mark_recovered(damaged: &Path) -> io::Result<PathBuf> {
+    let name = damaged.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let recovered = damaged.with_file_name(name.replacen(DAMAGED, RECOVERED, 1));
+    move_files(damaged, &recovered)?;
+    Ok(recovered)
+}
+
+fn move_files(from: &Path, to: &Path) -> io::Result<()> {
+    for (from, to) in files(from).iter().zip(files(to)) {
         match fs::rename(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    Ok(aside)
+    Ok(())
 }
 
 pub(in crate::buffer) fn damaged_files(path: &Path) -> Vec<PathBuf> {
@@ -220,7 +251,7 @@ pub(in crate::buffer) fn damaged_files(path: &Path) -> Vec<PathBuf> {
     names
         .filter(|path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            name.starts_with("buffer.damaged-") && path.extension().is_some_and(|extension| extension == "db")
+            name.starts_with(DAMAGED) && path.extension().is_some_and(|extension| extension == "db")
         })
         .collect()
 }

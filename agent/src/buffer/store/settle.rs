@@ -74,13 +74,13 @@ fn defer(
 
 /// Why a row is buried.
 #[derive(Clone, Copy)]
-struct Why<'a> {
-    reason: Reason,
-    answer: Option<&'a str>,
-    hub_version: Option<&'a str>,
+pub(super) struct Why<'a> {
+    pub(super) reason: Reason,
+    pub(super) answer: Option<&'a str>,
+    pub(super) hub_version: Option<&'a str>,
 }
 
-fn bury(
+pub(super) fn bury(
     connection: &Connection,
     seq: i64,
     now: i64,

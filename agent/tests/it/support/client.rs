@@ -48,10 +48,15 @@ pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
     pub(crate) async fn socket(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).await.unwrap();
+        Self::try_socket(path).await.unwrap()
+    }
+
+    /// For when there may be nobody listening.
+    pub(crate) async fn try_socket(path: &Path) -> std::io::Result<Self> {
+        let stream = UnixStream::connect(path).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        Self(sender)
+        Ok(Self(sender))
     }
 
     pub(crate) async fn tcp(address: SocketAddr) -> Self {

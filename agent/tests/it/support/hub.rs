@@ -1,8 +1,9 @@
 //! A stub of the hub: takes batches, remembers what it took, and can be told to misbehave.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -14,6 +15,7 @@ use futures_util::stream::{self, StreamExt as _};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -28,6 +30,8 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
     pub(crate) operation: Operation,
+    /// Its body, byte by byte.
+    pub(crate) text: String,
     /// How often it came.
     pub(crate) times: usize,
 }
@@ -47,6 +51,9 @@ struct Memory {
     porter: Option<Porter>,
     project: String,
     version: String,
+    flags: BTreeMap<String, bool>,
+    feature_questions: usize,
+    batch_times: Vec<Instant>,
     key: Option<ApiKey>,
     /// Lets the second half of `/v1/halves` go.
     second_half: Arc<Notify>,
@@ -128,6 +135,20 @@ impl StubHub {
         self.with(|memory| project.clone_into(&mut memory.project));
     }
 
+    pub(crate) fn set_flag(&self, flag: &str, enabled: bool) {
+        self.with(|memory| memory.flags.insert(flag.to_owned(), enabled));
+    }
+
+    /// How often the flags were asked for.
+    pub(crate) fn feature_questions(&self) -> usize {
+        self.with(|memory| memory.feature_questions)
+    }
+
+    /// When batches came.
+    pub(crate) fn batch_times(&self) -> Vec<Instant> {
+        self.with(|memory| memory.batch_times.clone())
+    }
+
     /// The stub says that it has another version from now on.
     pub(crate) fn upgrade(&self, version: &str) {
         self.with(|memory| version.clone_into(&mut memory.version));
@@ -179,6 +200,7 @@ fn router(memory: Shared) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route("/v1/project", get(project))
+        .route("/v1/features", get(features))
         .route("/v1/halves", get(halves))
         .route("/v1/batch", post(batch))
         .route("/v1/agent/heartbeat", post(heartbeat))
@@ -206,6 +228,12 @@ async fn readyz(State(memory): State<Shared>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
+async fn features(State(memory): State<Shared>, headers: HeaderMap) -> Response {
+    let mut memory = memory.lock().unwrap();
+    memory.feature_questions += 1;
+    refuse(&memory, &headers).unwrap_or_else(|| Json(json!({"features": memory.flags})).into_response())
+}
+
 /// An answer whose second half comes when the test says so.
 async fn halves(State(memory): State<Shared>) -> Response {
     let second = Arc::clone(&memory.lock().unwrap().second_half);
@@ -230,10 +258,10 @@ async fn batch(State(memory): State<Shared>, headers: HeaderMap, body: Bytes) ->
     if let Some(refusal) = refuse(&memory, &headers) {
         return refusal;
     }
+    memory.batch_times.push(Instant::now());
     assert_eq!(headers["content-encoding"], "zstd");
-    let body: Value = serde_json::from_slice(&zstd::decode_all(body.as_ref()).unwrap()).unwrap();
-    let operations: Vec<Operation> =
-        body["operations"].as_array().unwrap().iter().map(|value| Operation::parse(value).unwrap()).collect();
+    let written = zstd::decode_all(body.as_ref()).unwrap();
+    let operations = read_batch(&written);
     if let Some(porter) = memory.porter.as_mut()
         && let Some(answer) = porter(operations.len())
     {
@@ -241,20 +269,42 @@ async fn batch(State(memory): State<Shared>, headers: HeaderMap, body: Bytes) ->
     }
     let results: Vec<Value> = operations
         .into_iter()
-        .map(|operation| {
+        .map(|(operation, text)| {
             let verdict = memory.judge.as_ref().map(|judge| judge(&operation));
             let (status, body) = verdict.unwrap_or((202, json!({"id": operation.id})));
             if status < 300 {
                 if !memory.taken.contains_key(&operation.id) {
                     memory.order.push(operation.id.clone());
                 }
-                let taken = memory.taken.entry(operation.id.clone()).or_insert(Taken { operation, times: 0 });
+                let taken =
+                    memory.taken.entry(operation.id.clone()).or_insert(Taken { operation, text, times: 0 });
                 taken.times += 1;
             }
             json!({"status": status, "body": body})
         })
         .collect();
     Json(json!({"results": results})).into_response()
+}
+
+/// Each operation, and its body byte by byte.
+fn read_batch(written: &[u8]) -> Vec<(Operation, String)> {
+    #[derive(serde::Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        operations: Vec<&'a RawValue>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        body: &'a RawValue,
+    }
+    let envelope: Envelope<'_> = serde_json::from_slice(written).unwrap();
+    let read = |raw: &RawValue| {
+        let operation = Operation::parse(&serde_json::from_str(raw.get()).unwrap()).unwrap();
+        let body: Body<'_> = serde_json::from_str(raw.get()).unwrap();
+        (operation, body.body.get().to_owned())
+    };
+    envelope.operations.into_iter().map(read).collect()
 }
 
 async fn pass(State(memory): State<Shared>, request: Request) -> Response {

@@ -79,7 +79,7 @@ pub(crate) enum BuildError {
 }
 
 /// The message as it goes to the server.
-pub(crate) fn message(payload: &EmailPayload, envelope: Envelope<'_>) -> Result<Message, BuildError> {
+pub(crate) fn message(payload: EmailPayload, envelope: Envelope<'_>) -> Result<Message, BuildError> {
     let mailbox = |name, text: &str| parse_mailbox(text).ok_or(BuildError::Address(name));
     let from = match &payload.from {
         Some(from) => mailbox("from", from)?,
@@ -95,16 +95,17 @@ pub(crate) fn message(payload: &EmailPayload, envelope: Envelope<'_>) -> Result<
     if let Some(reply_to) = &payload.reply_to {
         builder = builder.reply_to(mailbox("reply_to", reply_to)?);
     }
-    let plain = SinglePart::plain(payload.text.clone().unwrap_or_default());
-    let body = match &payload.html {
-        Some(html) => MultiPart::alternative().singlepart(plain).singlepart(SinglePart::html(html.clone())),
+    let plain = SinglePart::plain(payload.text.unwrap_or_default());
+    let has_html = payload.html.is_some();
+    let body = match payload.html {
+        Some(html) => MultiPart::alternative().singlepart(plain).singlepart(SinglePart::html(html)),
         None if payload.attachments.is_empty() => return Ok(builder.singlepart(plain)?),
         None => MultiPart::mixed().singlepart(plain),
     };
     let message = match payload.attachments.as_slice() {
         [] => body,
         files => {
-            let whole = if payload.html.is_some() { MultiPart::mixed().multipart(body) } else { body };
+            let whole = if has_html { MultiPart::mixed().multipart(body) } else { body };
             files.iter().enumerate().try_fold(whole, |whole, (index, file)| {
                 let bytes = STANDARD.decode(&file.content).map_err(|_| BuildError::Attachment(index))?;
                 let kind =
@@ -166,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn formatted(payload: &EmailPayload, shop: &str) -> String {
+    fn formatted(payload: EmailPayload, shop: &str) -> String {
         let envelope = Envelope {
             to: "ana@example.com",
             sender: &"Hub <hub@example.com>".parse().unwrap(),
@@ -200,7 +201,7 @@ mod tests {
             attachments: vec![file],
             ..EmailPayload::default()
         };
-        let text = formatted(&payload, "Mates \"del\" Sur, S.A.");
+        let text = formatted(payload, "Mates \"del\" Sur, S.A.");
         assert!(text.contains("Message-ID: <ntf_1@trastienda.hub.example.com>"), "{text}");
         assert!(text.contains("multipart/mixed") && text.contains("multipart/alternative"));
         assert!(text.contains("application/pdf") && text.contains("Auto-Submitted: auto-generated"));
@@ -220,7 +221,7 @@ mod tests {
             }],
             ..EmailPayload::default()
         };
-        let text = formatted(&payload, nasty);
+        let text = formatted(payload, nasty);
         assert!(!header_names(&text).contains(&"Bcc"), "{text}");
         assert!(!text.lines().any(|line| line.starts_with("Bcc:")), "{text}");
     }

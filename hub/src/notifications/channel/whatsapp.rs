@@ -17,12 +17,14 @@ const COUNTRY: Id = Id::AR;
 /// What needs no escaping in a URL's query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Reads the recipient.
+/// Reads the recipient. The first time, the numbering plans of the world are loaded: work for a blocking thread.
 ///
 /// # Errors
 /// What would be right.
-pub(crate) fn recipient(to: &str) -> Result<Phone, String> {
-    phone::parse(to, COUNTRY)
+pub(crate) async fn recipient(to: &str) -> Result<Phone, String> {
+    let to = to.to_owned();
+    let read = tokio::task::spawn_blocking(move || phone::parse(&to, COUNTRY)).await;
+    read.unwrap_or_else(|_| Err("could not be read as a phone number".to_owned()))
 }
 
 /// What is stored.
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_link_carries_the_text_whole() {
-        let phone = recipient("11 2345-6789").unwrap();
+        let phone = phone::parse("11 2345-6789", COUNTRY).unwrap();
         let link = payload(&phone, "¡Hola! 50% & más\n+1 #2").link;
         assert_eq!(
             link,

@@ -307,3 +307,19 @@ pub(crate) async fn is_sent(conn: &mut PgConnection, key: (Uuid, Uuid)) -> sqlx:
     .fetch_one(conn)
     .await
 }
+
+/// Makes room for a notification that was refused under this id and is sent again.
+pub(crate) async fn delete_refused(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: NotificationId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from notifications where project_id = $1 and id = $2 and status = 'failed' and detail = 'refused'",
+        project.uuid(),
+        id.uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

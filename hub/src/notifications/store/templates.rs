@@ -25,19 +25,24 @@ pub(crate) struct TemplateRow {
     pub(crate) activated_at: Option<DateTime<Utc>>,
 }
 
+/// Whoever holds this lock commits before the next takes a number or moves what is active.
+pub(crate) async fn lock_name(conn: &mut PgConnection, project: ProjectId, name: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1::text, 1))",
+        format!("{}/{name}", project.uuid()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Writes the name's next version; the first of a channel and locale becomes active by itself. Gives the version.
 pub(crate) async fn insert_template(
     conn: &mut PgConnection,
     project: ProjectId,
     row: &TemplateRow,
 ) -> sqlx::Result<i32> {
-    // Whoever holds this lock commits before the next takes a number.
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1::text, 1))",
-        format!("{}/{}", project.uuid(), row.name),
-    )
-    .execute(&mut *conn)
-    .await?;
+    lock_name(conn, project, &row.name).await?;
     sqlx::query_scalar!(
         r#"
         insert into templates (project_id, id, name, version, channel, locale, subject, html, text, sample, created_at,

@@ -4,7 +4,8 @@
 //! - A name's versions are numbered without gaps; at most one version of a name, channel and locale is active.
 //! - A project starts with the templates that come with the hub ([`builtin`]), without a row; the first version of a
 //!   project's own takes their place for its name and channel.
-//! - A locale falls back: `es-AR`, `es`, then the default, `es`.
+//! - A locale falls back: `es-AR`, `es`, then the default, `es`. Who asks for none gets the default, or the only one
+//!   that there is.
 
 pub(crate) mod builtin;
 mod model;
@@ -82,13 +83,19 @@ pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: 
             Error::field("/template", format!("there is no template `{name}` for {}", channel.as_str()))
         });
     }
-    let found = chain.iter().find_map(|locale| active.iter().position(|row| row.locale == *locale));
-    if let Some(index) = found {
+    if let Some(index) = pick(&active, locale) {
         return Ok(active.swap_remove(index).into());
     }
     let there: Vec<&str> = active.iter().map(|row| row.locale.as_str()).collect();
     let message = format!("`{name}` is there in `{}`, not in `{}`", there.join("`, `"), chain.join("`, `"));
     Err(Error::field("/locale", message))
+}
+
+/// Which of a name's active versions a locale is served with.
+fn pick(active: &[TemplateRow], locale: Option<&str>) -> Option<usize> {
+    let chain = fallbacks(locale);
+    let found = chain.iter().find_map(|locale| active.iter().position(|row| row.locale == *locale));
+    found.or_else(|| (locale.is_none() && active.len() == 1).then_some(0))
 }
 
 /// The locales to look for, in order.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Preview, Template, TemplateBody, Wanted, builtin, own_variables};
+use super::{Preview, Template, TemplateBody, builtin, own_variables};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::pagination::{Cursor, ListQuery, Page};
@@ -191,6 +191,7 @@ async fn activate(
 ) -> Result<Json<Template>> {
     let version = parse_activation(&body)?;
     let mut tx = app.db.begin().await?;
+    store::lock_name(&mut tx, caller.project.id, &name).await?;
     let row = store::find_version(&mut tx, caller.project.id, &name, version).await?;
     let row = row.ok_or(Error::NotFound("version of the template"))?;
     store::mark_active(&mut tx, caller.project.id, &row, app.clock.now()).await?;
@@ -219,21 +220,18 @@ async fn choose(conn: &mut sqlx::PgConnection, caller: &Caller, choice: Choice<'
         None => &[Channel::Email, Channel::Whatsapp],
     };
     for channel in channels.iter().copied() {
-        let chain = super::fallbacks(locale);
         // Version 0 asks for what comes with the hub, whatever the project has.
-        let own = match version {
+        let mut own = match version {
             Some(_) => Vec::new(),
             None => store::list_active(conn, project, name, Some(channel.as_str())).await?,
         };
-        if own.is_empty() {
-            if let Some(found) = builtin::find(name, channel, &chain) {
-                return Ok(builtin::show(name, channel, found));
-            }
-        } else {
-            let wanted = Wanted { name, channel, version: None, locale };
-            let found = super::lookup(conn, project, wanted).await?;
-            let row = own.into_iter().find(|row| row.version == found.version);
-            return Ok(row.ok_or(Error::NotFound("template"))?.into());
+        if let Some(index) = super::pick(&own, locale) {
+            return Ok(own.swap_remove(index).into());
+        }
+        if own.is_empty()
+            && let Some(found) = builtin::find(name, channel, &super::fallbacks(locale))
+        {
+            return Ok(builtin::show(name, channel, found));
         }
     }
     Err(Error::NotFound("template"))

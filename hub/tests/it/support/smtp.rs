@@ -13,6 +13,7 @@ pub(crate) struct SmtpServer {
 }
 
 struct State {
+    /// Empty: the connection is closed instead.
     answer: &'static str,
     mails: Vec<String>,
 }
@@ -38,6 +39,11 @@ impl SmtpServer {
     /// What it answers to a whole mail from now on.
     pub(crate) fn answer(&self, answer: &'static str) {
         self.state.lock().unwrap().answer = answer;
+    }
+
+    /// It takes a whole mail and hangs up without a word from now on.
+    pub(crate) fn hang_up(&self) {
+        self.answer("");
     }
 
     /// The mails that it was given, refused ones too.
@@ -66,6 +72,9 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                 }
                 let mut state = state.lock().unwrap();
                 state.mails.push(mail);
+                if state.answer.is_empty() {
+                    return None;
+                }
                 state.answer
             }
             "QUIT" => "221 bye",

@@ -1,4 +1,6 @@
-//! The command line: `run`, `status`, `healthcheck`.
+//! The command line: `run`, `status`, `healthcheck`, `queue recover`.
+
+mod queue;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,8 +13,9 @@ use trastienda_protocol::ids::RandomIds;
 
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
+use crate::local_client;
+use crate::shutdown::Signals;
 use crate::telemetry::{self, LogFormat};
-use crate::{local_client, shutdown};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -33,6 +36,9 @@ enum Command {
     Status(Ask),
     /// Ends with 0 when a running agent takes calls, else with 1
     Healthcheck(Ask),
+    /// Looks after the buffer
+    #[command(subcommand)]
+    Queue(queue::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => prepare(&run).and_then(|config| block_on(2, serve(config))),
         Command::Status(ask) => block_on(1, show_status(ask)),
         Command::Healthcheck(ask) => block_on(1, check_health(ask)),
+        Command::Queue(command) => block_on(2, queue::run(command)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,6 +112,8 @@ fn block_on(threads: usize, work: impl Future<Output = Result<(), Complaint>>) -
 
 async fn serve(config: Config) -> Result<(), Complaint> {
     let one = |error: &dyn std::error::Error| vec![error.to_string()];
+    // Before the doors open: whoever finds the agent ready may stop it.
+    let mut signals = Signals::listen().map_err(|error| one(&error))?;
     let agent = Agent::start(&config, Arc::new(SystemClock), Arc::new(RandomIds))
         .await
         .map_err(|error| one(&error))?;
@@ -118,7 +127,7 @@ async fn serve(config: Config) -> Result<(), Complaint> {
         version = crate::status::VERSION,
         "the agent is ready"
     );
-    let signal = shutdown::signalled().await.map_err(|error| one(&error))?;
+    let signal = signals.first().await;
     tracing::info!(signal, "the agent stops");
     agent.stop().await;
     tracing::info!("the agent has stopped; what was not forwarded is kept");

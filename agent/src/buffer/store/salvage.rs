@@ -1,0 +1,250 @@
+//! Reading what can still be read of a database that was set aside, row by row.
+//!
+//! It works on a copy: the original stays as it was found. A first page that is no longer one is
+//! replaced by that of a new buffer, which is the same, since every buffer is made by the same
+//! statements. A table is walked from both ends up to the damage, and between the two ends every row
+//! is asked for by its number. What is read must be a call: a body that is no JSON, or is not the
+//! one that its receipt was given for, is not sent.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use serde_json::Value;
+use trastienda_protocol::fingerprint::fingerprint;
+use uuid::Uuid;
+
+use super::open::{self, files};
+use super::{FINGERPRINT_KEY, PROJECT, find_fact, kind_of, load_saved_totals};
+use crate::buffer::call::{Durability, NewCall, Reason};
+
+const PAGE: usize = 4_096;
+/// Row numbers that are tried one by one at most.
+const PROBES_MAX: i64 = 10_000_000;
+
+/// A call out of a damaged database.
+#[derive(Debug, Clone)]
+pub(crate) struct Salvaged {
+    pub(in crate::buffer) call: NewCall,
+    /// Set when it was a dead letter there.
+    pub(in crate::buffer) dead: Option<Buried>,
+}
+
+impl Salvaged {
+    /// Bytes that its body takes.
+    pub(crate) fn size(&self) -> usize {
+        self.call.body.len()
+    }
+}
+
+/// How a dead letter came to be one.
+#[derive(Debug, Clone)]
+pub(in crate::buffer) struct Buried {
+    pub(in crate::buffer) failed_at: i64,
+    pub(in crate::buffer) reason: Reason,
+    pub(in crate::buffer) answer: Option<String>,
+    pub(in crate::buffer) hub_version: Option<String>,
+}
+
+/// A damaged database, open as far as it opens.
+pub(crate) struct Wreck {
+    connection: Connection,
+    fingerprint_key: Option<[u8; 32]>,
+    /// The project that it belongs to, if that can be read.
+    pub(crate) project: Option<String>,
+    /// How many calls it should hold, if that can be read.
+    pub(crate) calls: Option<u64>,
+    _copy: Scratch,
+}
+
+impl Wreck {
+    /// `None`: nothing in it can be read.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let copy = Scratch::beside(path, "salvage.db");
+        for (from, to) in files(path).iter().zip(files(&copy.0)).take(2) {
+            match fs::copy(from, to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let connection = match open_copy(&copy.0) {
+            Ok(connection) => connection,
+            Err(_) => match replace_first_page(&copy.0).map(|()| open_copy(&copy.0)) {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %error, "the damaged database does not open");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let fact = |name| find_fact(&connection, name).ok().flatten();
+        let project = fact(PROJECT).and_then(|bytes| String::from_utf8(bytes).ok());
+        let fingerprint_key = fact(FINGERPRINT_KEY).and_then(|bytes| bytes.try_into().ok());
+        let totals = load_saved_totals(&connection).ok().flatten();
+        let calls = totals.map(|totals| totals.rows + totals.dead_letters);
+        Ok(Some(Self { connection, fingerprint_key, project, calls, _copy: copy }))
+    }
+
+    /// Hands over every call that can be read, until told to stop. Gives how many could not be,
+    /// among those of which there is a trace.
+    pub(crate) fn read(&self, key: &[u8; 32], mut take: impl FnMut(Salvaged) -> ControlFlow<()>) -> u64 {
+        let mut unreadable = 0;
+        let mut visit = |row: &Row<'_>| {
+            if let Ok(Some(salvaged)) = self.call(row, key) {
+                return take(salvaged);
+            }
+            unreadable += 1;
+            ControlFlow::Continue(())
+        };
+        let columns = "seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body";
+        let waiting = format!("SELECT {columns}, NULL, NULL, NULL, NULL FROM operations");
+        let dead = format!("SELECT {columns}, failed_at, reason, answer, hub_version FROM dead_letters");
+        for select in [waiting, dead] {
+            if self.walk(&select, &mut visit).is_break() {
+                break;
+            }
+        }
+        unreadable
+    }
+
+    fn walk(&self, select: &str, visit: &mut impl FnMut(&Row<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
+        let up = self.walk_from(&format!("{select} ORDER BY seq"), visit)?;
+        let Some(low) = up else { return ControlFlow::Continue(()) };
+        let down = self.walk_from(&format!("{select} WHERE seq > {low} ORDER BY seq DESC"), visit)?;
+        let Some(high) = down else { return ControlFlow::Continue(()) };
+        let high = if high > 0 { high } else { self.last_seq().saturating_add(1) };
+        for seq in (low + 1)..high.min(low.saturating_add(PROBES_MAX)) {
+            let asked = self.connection.prepare_cached(&format!("{select} WHERE seq = ?1"));
+            let Ok(mut statement) = asked else { continue };
+            let Ok(mut rows) = statement.query([seq]) else { continue };
+            if let Ok(Some(row)) = rows.next() {
+                visit(row)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Walks until the end or the damage. After the damage: the last number that was read, or 0.
+    fn walk_from(
+        &self,
+        select: &str,
+        visit: &mut impl FnMut(&Row<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<(), Option<i64>> {
+        let mut last = 0;
+        let Ok(mut statement) = self.connection.prepare(select) else {
+            return ControlFlow::Continue(Some(last));
+        };
+        let Ok(mut rows) = statement.query([]) else { return ControlFlow::Continue(Some(last)) };
+        loop {
+            match rows.next() {
+                Ok(None) => return ControlFlow::Continue(None),
+                Err(_) => return ControlFlow::Continue(Some(last)),
+                Ok(Some(row)) => {
+                    last = row.get(0).unwrap_or(last);
+                    visit(row)?;
+                }
+            }
+        }
+    }
+
+    fn last_seq(&self) -> i64 {
+        let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
+        number("SELECT seq FROM sqlite_sequence WHERE name = 'operations'")
+            .or_else(|| number("SELECT max(seq) FROM receipts"))
+            .unwrap_or(PROBES_MAX)
+    }
+
+    /// `None`: a row that is no call, or not the one that was acknowledged.
+    fn call(&self, row: &Row<'_>, key: &[u8; 32]) -> rusqlite::Result<Option<Salvaged>> {
+        let body: Vec<u8> = row.get(7)?;
+        let Ok(value) = serde_json::from_slice::<Value>(&body) else { return Ok(None) };
+        if !self.is_receipted(row.get(0)?, &value) {
+            return Ok(None);
+        }
+        let reason: Option<String> = row.get(9)?;
+        let dead = match reason.as_deref().and_then(Reason::parse) {
+            Some(reason) => Some(Buried {
+                failed_at: row.get(8)?,
+                reason,
+                answer: row.get(10)?,
+                hub_version: row.get(11)?,
+            }),
+            None => None,
+        };
+        let call = NewCall {
+            kind: kind_of(row.get(1)?, 1)?,
+            id: Uuid::from_bytes(row.get(2)?),
+            idempotency_key: row.get(3)?,
+            order_id: row.get(4)?,
+            accepted_at: row.get(5)?,
+            expires_at: row.get(6)?,
+            fingerprint: fingerprint(key, &value),
+            body: Bytes::from(body),
+        };
+        Ok(Some(Salvaged { call, dead }))
+    }
+
+    /// Whether nothing speaks against the body: its receipt, where it can be read, is for this one.
+    fn is_receipted(&self, seq: i64, body: &Value) -> bool {
+        let Some(key) = &self.fingerprint_key else { return true };
+        let receipt: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached("SELECT fingerprint FROM receipts WHERE seq = ?1")
+            .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
+            .unwrap_or(None);
+        receipt.is_none_or(|receipt| receipt == fingerprint(key, body))
+    }
+}
+
+fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
+    connection.prepare("SELECT seq FROM operations")?;
+    Ok(connection)
+}
+
+/// Gives a damaged copy the first page of a new buffer, with its own number of pages in it.
+fn replace_first_page(path: &Path) -> io::Result<()> {
+    let new = Scratch::beside(path, "salvage-new.db");
+    let connection = Connection::open(&new.0).map_err(io::Error::other)?;
+    open::configure(&connection, Durability::Process).map_err(io::Error::other)?;
+    open::create(&connection).map_err(io::Error::other)?;
+    connection.close().map_err(|(_, error)| io::Error::other(error))?;
+    let mut page = [0; PAGE];
+    File::open(&new.0)?.read_exact(&mut page)?;
+    let pages = u32::try_from(fs::metadata(path)?.len() / PAGE as u64).unwrap_or(u32::MAX);
+    page[28..32].copy_from_slice(&pages.to_be_bytes());
+    // Which pages were free is not known, and only writing would need it.
+    page[32..40].fill(0);
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.seek(io::SeekFrom::Start(0))?;
+    file.write_all(&page)
+}
+
+/// A database file that is deleted in the end, with what SQLite keeps beside it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn beside(path: &Path, name: &str) -> Self {
+        let scratch = Self(path.with_file_name(name));
+        scratch.remove();
+        scratch
+    }
+
+    fn remove(&self) {
+        for file in files(&self.0) {
+            // Not there, mostly.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}

@@ -1,0 +1,196 @@
+//! A damaged buffer: the agent goes on at once, and what can still be read comes back.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{StubHub, TestAgent, eventually};
+
+const PAGE: usize = 4_096;
+
+async fn accept(agent: &TestAgent, count: usize) -> Vec<String> {
+    let mut client = agent.client().await;
+    let mut ids = Vec::new();
+    for number in 0..count {
+        let padding = "y".repeat(1_000);
+        let body =
+            json!({"type": "order.created", "data": {"order_id": format!("A-{number}"), "note": padding}});
+        let headers = [("idempotency-key", format!("{count}-{number}"))];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = client.post("/v1/events", &headers, &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    ids
+}
+
+fn database(agent: &TestAgent) -> PathBuf {
+    agent.config.data_dir.join("buffer.db")
+}
+
+/// Overwrites pages, counted from 0.
+fn damage(path: &Path, pages: std::ops::Range<u64>) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    for page in pages {
+        file.write_all_at(&[b'x'; PAGE], page * PAGE as u64).unwrap();
+    }
+}
+
+async fn recover(agent: &TestAgent) -> Value {
+    let answer = agent.client().await.post("/agent/recover", &[], &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["data"].clone()
+}
+
+async fn damaged_databases(agent: &TestAgent) -> u64 {
+    let metrics = agent.client().await.get("/agent/metrics").await.text();
+    let line = metrics.lines().find(|line| line.starts_with("trastienda_agent_damaged_databases ")).unwrap();
+    line.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_buffer_without_its_first_page_gives_back_every_call() {
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    let ids = accept(&agent, 40).await;
+    agent.stop().await;
+    damage(&database(&agent), 0..1);
+
+    agent.start_again().await;
+    assert_eq!((agent.status().await["buffered"].as_u64(), damaged_databases(&agent).await), (Some(0), 1));
+    let reports = recover(&agent).await;
+    assert_eq!((&reports[0]["recovered"], &reports[0]["unreadable"]), (&json!(40), &json!(0)), "{reports}");
+    assert_eq!((agent.status().await["buffered"].as_u64(), damaged_databases(&agent).await), (Some(40), 0));
+    // Once is enough, and the file is still there.
+    assert_eq!(recover(&agent).await, json!([]));
+    assert!(PathBuf::from(reports[0]["file"].as_str().unwrap()).exists());
+    // The receipts are back as well.
+    let body = json!({"type": "order.created", "data": {"order_id": "A-0", "note": "y".repeat(1_000)}});
+    let repeat = agent.client().await.post("/v1/events", &[("idempotency-key", "40-0")], &body).await;
+    assert_eq!(
+        (repeat.json()["id"].as_str(), repeat.header("idempotent-replayed")),
+        (Some(&*ids[0]), Some("true"))
+    );
+
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    assert_eq!(hub.order(), ids);
+    assert!(hub.taken().values().all(|taken| taken.times == 1 && taken.operation.idempotency_key.is_some()));
+}
+
+#[tokio::test]
+async fn damage_found_while_running_stops_nobody_and_costs_only_what_it_hit() {
+    const CALLS: usize = 300;
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    let ids = accept(&agent, CALLS).await;
+    agent.stop().await;
+    agent.start_again().await;
+    let pages = std::fs::metadata(database(&agent)).unwrap().len() / PAGE as u64;
+    damage(&database(&agent), pages / 2..pages / 2 + 4);
+
+    hub.come().await;
+    eventually("the damage is found", async || (damaged_databases(&agent).await == 1).then_some(())).await;
+    // The shop notices nothing.
+    let later = accept(&agent, 1).await;
+    agent.until("buffered", 0).await;
+    assert!(hub.taken().contains_key(&later[0]));
+
+    let report = recover(&agent).await[0].clone();
+    let recovered = report["recovered"].as_u64().unwrap();
+    assert_eq!(recovered + report["unreadable"].as_u64().unwrap(), CALLS as u64, "{report}");
+    assert!(recovered >= CALLS as u64 - 20, "four pages hold few calls: {report}");
+    agent.until("buffered", 0).await;
+    let arrived = ids.iter().filter(|id| hub.taken().contains_key(*id)).count();
+    assert_eq!(arrived as u64, recovered);
+}
+
+#[tokio::test]
+async fn while_no_new_buffer_can_be_started_calls_are_refused_and_afterwards_taken() {
+    const CALLS: usize = 300;
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    accept(&agent, CALLS).await;
+    agent.stop().await;
+    agent.start_again().await;
+    let pages = std::fs::metadata(database(&agent)).unwrap().len() / PAGE as u64;
+    damage(&database(&agent), pages / 2..pages / 2 + 4);
+    let away = agent.config.data_dir.with_file_name("away");
+    std::fs::rename(&agent.config.data_dir, &away).unwrap();
+
+    hub.come().await;
+    let body = json!({"type": "stock.low", "data": {}});
+    let refused = eventually("the damage is found", async || {
+        let answer = agent.client().await.post("/v1/events", &[], &body).await;
+        (answer.status != 202).then_some(answer)
+    })
+    .await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (503, "buffer_unavailable"));
+
+    std::fs::rename(&away, &agent.config.data_dir).unwrap();
+    let later = accept(&agent, 1).await;
+    assert_eq!(damaged_databases(&agent).await, 1);
+    eventually("it is sent", async || hub.taken().contains_key(&later[0]).then_some(())).await;
+    let report = recover(&agent).await[0].clone();
+    assert!(report["recovered"].as_u64().unwrap() >= CALLS as u64 - 20, "{report}");
+}
+
+#[tokio::test]
+async fn a_body_that_the_disk_changed_is_not_sent() {
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    let ids = accept(&agent, 3).await;
+    agent.stop().await;
+    // Still JSON, and not what was acknowledged; the first page makes the start notice.
+    let path = database(&agent);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let place = bytes.windows(5).position(|window| window == b"\"A-1\"").unwrap();
+    bytes[place + 3] = b'7';
+    std::fs::write(&path, bytes).unwrap();
+    damage(&path, 0..1);
+    agent.start_again().await;
+    let report = recover(&agent).await[0].clone();
+    assert_eq!((&report["recovered"], &report["unreadable"]), (&json!(2), &json!(1)), "{report}");
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    assert_eq!(hub.order(), [ids[0].clone(), ids[2].clone()]);
+}
+
+#[tokio::test]
+async fn another_project_s_damaged_buffer_is_left_alone() {
+    let mut hub = StubHub::start().await;
+    let mut agent = TestAgent::start(&hub).await;
+    accept(&agent, 1).await;
+    agent.until("buffered", 0).await;
+    hub.go().await;
+    accept(&agent, 2).await;
+    agent.stop().await;
+    damage(&database(&agent), 0..1);
+    hub.set_project("prj_0192f0c1d2e37a4b8c5d6e7f80910000");
+    hub.come().await;
+    agent.start_again().await;
+    agent.until("hub", "up").await;
+    let report = recover(&agent).await[0].clone();
+    assert!(report["skipped"].as_str().unwrap().contains("prj_0192f0c1d2e37a4b8c5d6e7f80910000"), "{report}");
+    assert_eq!((agent.status().await["buffered"].as_u64(), damaged_databases(&agent).await), (Some(0), 1));
+}
+
+#[tokio::test]
+async fn dead_letters_come_back_as_dead_letters() {
+    let hub = StubHub::start().await;
+    hub.judge(|_| (422, json!({"code": "validation_failed"})));
+    let mut agent = TestAgent::start(&hub).await;
+    let ids = accept(&agent, 2).await;
+    agent.until("dead_letters", 2).await;
+    agent.stop().await;
+    damage(&database(&agent), 0..1);
+    agent.start_again().await;
+    assert_eq!(recover(&agent).await[0]["recovered"], 2);
+    let dead = agent.client().await.get("/agent/dead-letters").await.json();
+    assert_eq!((&dead["data"][0]["id"], &dead["data"][0]["reason"]), (&json!(ids[1]), &json!("refused")));
+    assert_eq!(dead["data"][0]["problem"]["code"], "validation_failed");
+    let status = agent.status().await;
+    assert_eq!((&status["buffered"], &status["dead_letters"]), (&json!(0), &json!(2)));
+}

@@ -1,0 +1,347 @@
+//! The buffer against a plain model: whatever is done in whatever order, closing and opening included,
+//! the two say the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{TimeDelta, TimeZone as _, Utc};
+use proptest::prelude::*;
+use trastienda_agent::buffer::{
+    AcceptError, Buffer, Durability, Limits, NewCall, Options, Reason, Settled, Settlement, Writer,
+};
+use trastienda_agent::metrics::Metrics;
+use trastienda_protocol::batch::Kind;
+use trastienda_protocol::clock::{Clock, ManualClock};
+use uuid::Uuid;
+
+const MAX_ROWS: usize = 12;
+const PARKED_AFTER: u32 = 10;
+const RECEIPTS_SECONDS: i64 = 50;
+
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Deliver,
+    Refuse,
+    Defer {
+        seconds: i64,
+        alone: bool,
+    },
+    /// The answer was lost: nothing is settled.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { id: u8, key: Option<u8>, body: u8, order: Option<u8>, lives: Option<i64> },
+    Forward { max: usize, verdicts: Vec<Verdict> },
+    Pass { seconds: i64 },
+    Revive { id: u8 },
+    Discard { id: u8 },
+    Prune,
+    Reopen,
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        4 => Just(Verdict::Deliver),
+        1 => Just(Verdict::Refuse),
+        4 => (0..5i64, any::<bool>()).prop_map(|(seconds, alone)| Verdict::Defer { seconds, alone }),
+        1 => Just(Verdict::Nothing),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let accept =
+        (0..24u8, prop::option::of(0..12u8), 0..3u8, prop::option::of(0..3u8), prop::option::of(-2..40i64))
+            .prop_map(|(id, key, body, order, lives)| Step::Accept { id, key, body, order, lives });
+    prop_oneof![
+        8 => accept,
+        8 => (1..8usize, prop::collection::vec(verdict(), 8))
+            .prop_map(|(max, verdicts)| Step::Forward { max, verdicts }),
+        3 => (1..30i64).prop_map(|seconds| Step::Pass { seconds }),
+        1 => (0..24u8).prop_map(|id| Step::Revive { id }),
+        1 => (0..24u8).prop_map(|id| Step::Discard { id }),
+        1 => Just(Step::Prune),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Call {
+    id: u8,
+    key: Option<u8>,
+    body: u8,
+    order: Option<u8>,
+    expires_at: Option<i64>,
+    run_at: i64,
+    attempts: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Receipt {
+    id: u8,
+    key: Option<u8>,
+    body: u8,
+    accepted_at: i64,
+    forwarded_at: Option<i64>,
+}
+
+/// What the buffer is, said with maps. The numbers are places in the order of acceptance.
+#[derive(Debug, Default)]
+struct Model {
+    next: i64,
+    waiting: BTreeMap<i64, Call>,
+    dead: BTreeMap<i64, (Call, Reason)>,
+    receipts: BTreeMap<i64, Receipt>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    New,
+    Repeat { id: u8, accepted_at: i64, expired: bool },
+    Reused,
+    Expired,
+    Full,
+}
+
+impl Model {
+    fn accept(&mut self, call: Call, now: i64) -> Outcome {
+        let by_id = self.receipts.iter().find(|(_, receipt)| receipt.id == call.id);
+        let by_key = self.receipts.iter().find(|(_, receipt)| call.key.is_some() && receipt.key == call.key);
+        if let (Some((one, _)), Some((other, _))) = (by_id, by_key)
+            && one != other
+        {
+            return Outcome::Reused;
+        }
+        if let Some((seq, receipt)) = by_id.or(by_key) {
+            if receipt.body != call.body {
+                return Outcome::Reused;
+            }
+            let expired = self.dead.get(seq).is_some_and(|(_, reason)| *reason == Reason::Expired);
+            return Outcome::Repeat { id: receipt.id, accepted_at: receipt.accepted_at, expired };
+        }
+        if call.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Outcome::Expired;
+        }
+        if self.waiting.len() + self.dead.len() >= MAX_ROWS {
+            return Outcome::Full;
+        }
+        self.next += 1;
+        let receipt =
+            Receipt { id: call.id, key: call.key, body: call.body, accepted_at: now, forwarded_at: None };
+        self.receipts.insert(self.next, receipt);
+        self.waiting.insert(self.next, call);
+        Outcome::New
+    }
+
+    /// What is due, and what is over by now.
+    fn claim(&self, now: i64, max: usize) -> (Vec<u8>, Vec<i64>) {
+        let (mut due, mut over, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for (seq, call) in &self.waiting {
+            if due.len() == max {
+                break;
+            }
+            if call.expires_at.is_some_and(|expires_at| expires_at <= now) {
+                over.push(*seq);
+            } else if call.run_at > now {
+                held.extend(call.order);
+            } else if call.order.is_none_or(|order| !held.contains(&order)) {
+                due.push(call.id);
+            }
+        }
+        (due, over)
+    }
+
+    fn bury(&mut self, seq: i64, reason: Reason) {
+        let call = self.waiting.remove(&seq).unwrap();
+        self.dead.insert(seq, (call, reason));
+    }
+
+    fn dead_of(&self, id: u8) -> Option<i64> {
+        self.dead.iter().find(|(_, (call, _))| call.id == id).map(|(seq, _)| *seq)
+    }
+}
+
+/// The real one, in a directory of its own.
+struct Real {
+    directory: tempfile::TempDir,
+    clock: ManualClock,
+    open: Option<(Buffer, Writer)>,
+}
+
+impl Real {
+    fn open() -> Self {
+        let clock = ManualClock::new(Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap());
+        let mut real = Self { directory: tempfile::tempdir().unwrap(), clock, open: None };
+        real.open_again();
+        real
+    }
+
+    fn open_again(&mut self) {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let limits = Limits { max_bytes: 1 << 20, max_rows: MAX_ROWS as u64 };
+        let options = Options {
+            directory: self.directory.path(),
+            durability: Durability::Process,
+            limits,
+            clock: &clock,
+        };
+        self.open = Some(Buffer::open(&options, Arc::new(Metrics::default())).unwrap());
+    }
+
+    async fn reopen(&mut self) {
+        let (buffer, writer) = self.open.take().unwrap();
+        drop(buffer);
+        writer.finished().await;
+        self.open_again();
+    }
+
+    fn buffer(&self) -> &Buffer {
+        &self.open.as_ref().unwrap().0
+    }
+
+    fn millis(&self) -> i64 {
+        self.clock.now().timestamp_millis()
+    }
+
+    async fn accept(&self, call: &Call) -> Outcome {
+        let taken = NewCall {
+            kind: Kind::Event,
+            id: uuid(call.id),
+            idempotency_key: call.key.map(|key| format!("key-{key}")),
+            order_id: call.order.map(|order| format!("order-{order}")),
+            accepted_at: self.millis(),
+            expires_at: call.expires_at,
+            fingerprint: [call.body; 32],
+            body: Bytes::from(format!("{{\"body\":{}}}", call.body)),
+        };
+        match self.buffer().accept(taken).await {
+            Ok(accepted) if accepted.replayed => Outcome::Repeat {
+                id: accepted.id.as_bytes()[15],
+                accepted_at: accepted.accepted_at,
+                expired: accepted.expired,
+            },
+            Ok(_) => Outcome::New,
+            Err(AcceptError::Reused) => Outcome::Reused,
+            Err(AcceptError::Expired) => Outcome::Expired,
+            Err(AcceptError::Full(_)) => Outcome::Full,
+            Err(AcceptError::Storage(error)) => panic!("{error}"),
+        }
+    }
+}
+
+fn uuid(id: u8) -> Uuid {
+    Uuid::from_u128(u128::from(id))
+}
+
+async fn forward(real: &Real, model: &mut Model, max: usize, verdicts: &[Verdict]) {
+    let now = real.millis();
+    let claim = real.buffer().claim(real.clock.now(), max, usize::MAX).await.unwrap();
+    let claimed: Vec<u8> = claim.operations.iter().map(|operation| operation.id.as_bytes()[15]).collect();
+    assert_eq!((claimed, claim.expired.clone()), model.claim(now, max));
+    let mut settlements = Vec::new();
+    for seq in claim.expired {
+        let settled = Settled::Dead { reason: Reason::Expired, answer: None, hub_version: None };
+        settlements.push(Settlement { seq, settled });
+        model.bury(seq, Reason::Expired);
+    }
+    for (operation, verdict) in claim.operations.iter().zip(verdicts) {
+        let seq = operation.seq;
+        let call = model.waiting.get_mut(&seq).unwrap();
+        assert_eq!(operation.body, format!("{{\"body\":{}}}", call.body).as_bytes());
+        let settled = match *verdict {
+            Verdict::Nothing => continue,
+            Verdict::Deliver => {
+                model.waiting.remove(&seq);
+                model.receipts.get_mut(&seq).unwrap().forwarded_at = Some(now);
+                Settled::Delivered
+            }
+            Verdict::Refuse => {
+                model.bury(seq, Reason::Refused);
+                Settled::Dead { reason: Reason::Refused, answer: None, hub_version: None }
+            }
+            Verdict::Defer { seconds, alone } => {
+                call.run_at = now + seconds * 1_000;
+                call.attempts += u32::from(alone);
+                if alone && call.attempts >= PARKED_AFTER {
+                    model.bury(seq, Reason::Parked);
+                }
+                Settled::Deferred { run_at: now + seconds * 1_000, failed_alone: alone, answer: None }
+            }
+        };
+        settlements.push(Settlement { seq, settled });
+    }
+    real.buffer().settle(settlements, real.clock.now()).await.unwrap();
+}
+
+async fn apply(real: &mut Real, model: &mut Model, step: Step) {
+    match step {
+        Step::Accept { id, key, body, order, lives } => {
+            let now = real.millis();
+            let expires_at = lives.map(|seconds| now + seconds * 1_000);
+            let call = Call { id, key, body, order, expires_at, run_at: 0, attempts: 0 };
+            assert_eq!(real.accept(&call).await, model.accept(call, now));
+        }
+        Step::Forward { max, verdicts } => forward(real, model, max, &verdicts).await,
+        Step::Pass { seconds } => real.clock.advance(TimeDelta::seconds(seconds)),
+        Step::Revive { id } => {
+            let revived = real.buffer().revive(Kind::Event, uuid(id)).await.unwrap();
+            let found = model.dead_of(id).filter(|seq| model.dead[seq].1 != Reason::Expired);
+            assert_eq!(revived, found.is_some());
+            if let Some(seq) = found {
+                let (call, _) = model.dead.remove(&seq).unwrap();
+                model.waiting.insert(seq, Call { run_at: 0, attempts: 0, ..call });
+            }
+        }
+        Step::Discard { id } => {
+            let discarded = real.buffer().discard(Kind::Event, uuid(id)).await.unwrap();
+            let found = model.dead_of(id);
+            assert_eq!(discarded, found.is_some());
+            if let Some(seq) = found {
+                model.dead.remove(&seq);
+                model.receipts.remove(&seq);
+            }
+        }
+        Step::Prune => {
+            let before = real.clock.now() - TimeDelta::seconds(RECEIPTS_SECONDS);
+            real.buffer().prune(before).await.unwrap();
+            let before = before.timestamp_millis();
+            model.receipts.retain(|_, receipt| receipt.forwarded_at.is_none_or(|at| at >= before));
+        }
+        Step::Reopen => real.reopen().await,
+    }
+}
+
+async fn compare(real: &Real, model: &Model) {
+    let totals = real.buffer().totals();
+    assert_eq!((totals.rows, totals.dead_letters), (model.waiting.len() as u64, model.dead.len() as u64));
+    let dead = real.buffer().list_dead_letters(100, None).await.unwrap();
+    let dead: Vec<_> = dead.iter().map(|letter| (letter.id.as_bytes()[15], letter.reason)).collect();
+    let expected: Vec<_> = model.dead.values().rev().map(|(call, reason)| (call.id, *reason)).collect();
+    assert_eq!(dead, expected);
+    if model.waiting.is_empty() && model.dead.is_empty() {
+        assert_eq!(totals.bytes, 0, "what is gone weighs nothing");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn the_buffer_does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut real, mut model) = (Real::open(), Model::default());
+            for step in steps {
+                apply(&mut real, &mut model, step).await;
+                compare(&real, &model).await;
+            }
+            // In the end everything that is not dead can be delivered.
+            real.clock.advance(TimeDelta::hours(1));
+            let verdicts = [Verdict::Deliver; MAX_ROWS];
+            forward(&real, &mut model, MAX_ROWS, &verdicts).await;
+            compare(&real, &model).await;
+            assert!(model.waiting.is_empty());
+        });
+    }
+}

@@ -1,68 +1,71 @@
 //! The story: each step looks whether it truly happened, and how long it took.
 
-use std::time::Instant;
-
 use anyhow::{Context as _, ensure};
-use e2e::{Stack, until};
+use e2e::{Ground, Stack, until};
 use serde_json::Value;
 
 use crate::say;
+use crate::told::Told;
 
 /// The customer of the story.
 const EMAIL: &str = "ana@cliente.example.com";
 const PHONE: &str = "+54 9 11 2345-6789";
 
-/// Steps that were told, for the table at the end.
-#[derive(Default)]
-struct Told {
-    rows: Vec<(String, String, u128)>,
-    since: Option<Instant>,
-}
-
-impl Told {
-    fn begin(&mut self, text: &str) {
-        say(&format!("\n• {text}"));
-        self.since = Some(Instant::now());
-    }
-
-    fn done(&mut self, what: &str, went: &str) {
-        let took = self.since.take().map_or(0, |since| since.elapsed().as_millis());
-        say(&format!("  ✓ {went} ({took} ms)"));
-        self.rows.push((what.to_owned(), went.to_owned(), took));
-    }
-
-    fn table(&self) {
-        let width = self.rows.iter().map(|(what, ..)| what.chars().count()).max().unwrap_or(0);
-        say("\nQué fue a dónde / What went where");
-        for (what, went, took) in &self.rows {
-            let padding = " ".repeat(width - what.chars().count());
-            say(&format!("  {what}{padding}  {took:>6} ms  {went}"));
-        }
-    }
-}
-
 /// Tells it.
 pub(crate) async fn tell() -> anyhow::Result<()> {
     let mut told = Told::default();
     say("Trastienda: un pedido, de punta a punta / an order, all the way");
-    told.begin(
-        "Arranca todo: hub con su PostgreSQL, agente, Mercado Pago simulado, SMTP, dos tiendas Laravel",
-    );
-    let mut stack = Stack::start().await?;
-    told.done("arranque", &format!("hub en {}", stack.hub.url));
-    say(&format!("  proyecto de la tienda A: {}", stack.project_a.id));
-    say(&format!("  su clave, que se muestra esta única vez / shown this once: {}", stack.project_a.key));
-
-    let order = order(&stack, &mut told).await?;
-    checkout(&stack, &mut told, &order).await?;
-    outage(&mut stack, &mut told).await?;
-
-    told.table();
-    told.begin("Se apaga todo");
+    let mut stack = open(&mut told).await?;
+    if let Err(error) = run(&mut stack, &mut told).await {
+        say(&stack.directory.log_tails()?);
+        return Err(error);
+    }
+    told.begin("Se apaga todo / everything ends");
     stack.stop().await?;
-    told.done("final", "no quedó nada corriendo");
+    told.done("final", "no quedó ningún proceso");
+    told.table();
     say("\nTodo pasó de verdad. / All of it truly happened.");
     Ok(())
+}
+
+async fn run(stack: &mut Stack, told: &mut Told) -> anyhow::Result<()> {
+    let order = order(stack, told).await?;
+    checkout(stack, told, &order).await?;
+    outage(stack, told).await
+}
+
+/// Hub, projects, shops.
+async fn open(told: &mut Told) -> anyhow::Result<Stack> {
+    told.begin("Arranca el hub con su PostgreSQL, un Mercado Pago simulado y un servidor SMTP");
+    let ground = Ground::start().await?;
+    let at = (ground.hub.url.clone(), ground.simulator.url.clone(), ground.catcher.smtp.clone());
+    told.done("arranque", &format!("hub {}, Mercado Pago {}, SMTP {}", at.0, at.1, at.2));
+
+    told.begin("Se crea un proyecto para cada tienda / a project for each shop");
+    let project_a = ground.hub.create_project("Mate y Compañía", "mates.example.com").await?;
+    let project_b = ground.hub.create_project("Librería del Sur", "libros.example.com").await?;
+    say(&format!(
+        "  clave de la tienda A, que se muestra esta única vez / shown this once: {}",
+        project_a.key
+    ));
+    for project in [&project_a, &project_b] {
+        let shown = ground.hub.admin(&format!("/admin/v1/projects/{}", project.id)).await?.to_string();
+        let (key, secret) = (&project.key, project.secret());
+        ensure!(!shown.contains(secret) && !shown.contains(key), "the hub shows a key again: {shown}");
+    }
+    told.done("proyectos", &format!("{} y {}", project_a.id, project_b.id));
+
+    told.begin("Abren las dos tiendas Laravel, la A con su agente al lado / both shops open");
+    let stack = ground.open_shops(project_a, project_b).await?;
+    told.done("tiendas", &format!("A {}, B {}", stack.shop_a.url, stack.shop_b.url));
+
+    told.begin("Se guardan, selladas, las credenciales de Mercado Pago / sealed, never read back");
+    stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
+    let providers = stack.hub.get(&stack.project_a, "/v1/payment-providers").await?.to_string();
+    ensure!(providers.contains("mercadopago"), "no provider is set: {providers}");
+    ensure!(!providers.contains(&stack.simulator.access_token), "the access token can be read back");
+    told.done("credenciales", "mercadopago, del proyecto de la tienda A");
+    Ok(stack)
 }
 
 /// The order, and everything that follows from it at once.
@@ -73,13 +76,20 @@ async fn order(stack: &Stack, told: &mut Told) -> anyhow::Result<String> {
     let event = answer["event_id"].as_str().context("the shop gave no event id")?.to_owned();
     told.done("pedido", &format!("pedido {order}, evento {event}"));
 
-    told.begin("El evento llega firmado a la tienda B, que verifica la firma");
+    told.begin("El evento llega firmado a la tienda B, que verifica la firma / signed, verified there");
     let arrived =
         async || Ok((stack.shop_b.count_received("order.created", &order).await? == 1).then_some(()));
     until("order.created at shop B", arrived).await?;
     let shown = stack.hub.get(&stack.project_a, &format!("/v1/events/{event}")).await?;
     let deliveries = shown["deliveries"].as_array().map_or(0, Vec::len);
-    told.done("webhook", &format!("order.created entregado y verificado ({deliveries} destinos)"));
+    let forged = stack.shop_b.receive_forged("order.paid", &order).await?;
+    ensure!(forged == 401, "shop B answered {forged} to a forged webhook");
+    told.done(
+        "webhook",
+        &format!(
+            "order.created en la tienda B, firma verificada ({deliveries} destinos); uno falso recibe 401"
+        ),
+    );
 
     told.begin("El correo llega al servidor SMTP");
     let mail = stack.catcher.mail_to(EMAIL).await?;
@@ -100,7 +110,6 @@ async fn order(stack: &Stack, told: &mut Told) -> anyhow::Result<String> {
 /// The payment of the order.
 async fn checkout(stack: &Stack, told: &mut Told, order: &str) -> anyhow::Result<()> {
     told.begin("Se crea el pago en Mercado Pago (simulado)");
-    stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
     let made = stack.shop_a.checkout(order).await?;
     let payment = made["payment_id"].as_str().context("the shop gave no payment id")?;
     let url = made["checkout_url"].as_str().context("the shop gave no checkout address")?;

@@ -2,12 +2,15 @@
 
 use e2e::Stack;
 
-use crate::say;
+use crate::{say, stop_signal};
 
 /// Starts everything, says where it is, and waits for Ctrl-C.
 pub(crate) async fn stay() -> anyhow::Result<()> {
     say("Arranca todo / Starting…");
-    let stack = Stack::start().await?;
+    let stack = tokio::select! {
+        stack = Stack::start() => stack?,
+        stopped = stop_signal() => return stopped,
+    };
     stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
     let lines = [
         ("tienda A / shop A", stack.shop_a.url.clone()),
@@ -31,7 +34,7 @@ pub(crate) async fn stay() -> anyhow::Result<()> {
         stack.agent.socket.display()
     ));
     say("\nCtrl-C termina todo / ends it all.");
-    tokio::signal::ctrl_c().await?;
+    stop_signal().await?;
     say("\nSe apaga todo / Stopping…");
     stack.stop().await
 }

@@ -25,7 +25,7 @@ async fn the_logs_of_a_whole_run_hold_no_secret() -> anyhow::Result<()> {
 
     let master_key = std::fs::read_to_string(stack.directory.path("hub/master.key"))?;
     let secrets = [
-        ("an API key's secret", stack.project_a.key[21..64].to_owned()),
+        ("an API key's secret", stack.project_a.secret().to_owned()),
         ("the admin token", stack.hub.admin_token().to_owned()),
         ("the provider's access token", stack.simulator.access_token.clone()),
         ("the provider's webhook secret", stack.simulator.webhook_secret.clone()),

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tokio::process::Command;
 
-use crate::{Directory, Hub, Process, Project, program, until};
+use crate::{Directory, Hub, Process, Project, command, program, until};
 
 /// An agent that can be killed and started again.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Agent {
     /// Starts it again on the same buffer.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the agent runs already");
-        let mut command = Command::new(program("trastienda-agent")?);
+        let mut command = command(program("trastienda-agent")?);
         command.arg("run").env_clear().envs(self.settings.iter().map(|(k, v)| (k, v)));
         let mut process = Process::spawn(directory, &self.name, &mut command)?;
         until("the agent answers", async || {

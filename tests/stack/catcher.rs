@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::process::Command;
 
-use crate::{Directory, Process, root, until};
+use crate::{Directory, Process, command, root, until};
 
 /// A real SMTP server that keeps what it is sent.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ struct Ready {
 impl Catcher {
     /// Starts it.
     pub async fn start(directory: &Directory) -> anyhow::Result<Self> {
-        let mut command = Command::new("/usr/bin/python3");
+        let mut command = command("/usr/bin/python3");
         command.arg(root().join("examples/mail-catcher/catcher.py")).args([
             "--smtp",
             "127.0.0.1:0",

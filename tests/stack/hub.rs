@@ -1,14 +1,15 @@
 //! The hub, with its own PostgreSQL.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::process::signal;
-use crate::{Catcher, Directory, Process, Simulator, free_port, program, until};
+use crate::{Catcher, Directory, Process, Simulator, command, free_port, program, until};
 
 /// What opens `/admin`; long enough, and easy to find in a log if it ever got there.
 const ADMIN_TOKEN: &str = "admin-token-of-the-demonstration-0123456789";
@@ -18,7 +19,7 @@ const ADMIN_TOKEN: &str = "admin-token-of-the-demonstration-0123456789";
 pub struct Hub {
     /// Its address.
     pub url: String,
-    command: Vec<(&'static str, String)>,
+    settings: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
@@ -29,6 +30,14 @@ pub struct Project {
     pub id: String,
     /// Its API key.
     pub key: String,
+}
+
+impl Project {
+    /// The part of its key that nobody may ever see again: `tk_test_`, a key id of 12 and `_` come before it, a checksum
+    /// of 6 after it.
+    pub fn secret(&self) -> &str {
+        self.key.get(21..self.key.len() - 6).unwrap_or(&self.key)
+    }
 }
 
 impl Hub {
@@ -50,7 +59,7 @@ impl Hub {
             ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
             ("TRASTIENDA_LOG", "debug,sqlx=warn,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
-        let mut hub = Self { url: format!("http://{address}"), command: settings, process: None };
+        let mut hub = Self { url: format!("http://{address}"), settings, process: None };
         hub.restart(directory).await?;
         Ok(hub)
     }
@@ -58,12 +67,12 @@ impl Hub {
     /// Starts it again on the same data.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the hub runs already");
-        let mut command = Command::new(program("trastienda-hub")?);
+        let mut command = command(program("trastienda-hub")?);
         command
             .arg("serve")
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .envs(self.command.iter().map(|(k, v)| (k, v)));
+            .envs(self.settings.iter().map(|(k, v)| (k, v)));
         let mut process = Process::spawn(directory, "hub", &mut command)?;
         let ready = format!("{}/readyz", self.url);
         until("the hub is ready", async || {
@@ -130,6 +139,11 @@ impl Hub {
         Ok(())
     }
 
+    /// A GET as the operator.
+    pub async fn admin(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, ADMIN_TOKEN, None).await
+    }
+
     /// A GET as a project.
     pub async fn get(&self, project: &Project, path: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, path, &project.key, None).await
@@ -164,11 +178,16 @@ impl Drop for Hub {
         // A hub that was stopped has stopped its PostgreSQL; one that was killed has not.
         drop(self.process.take());
         let data =
-            self.command.iter().find(|(name, _)| *name == "TRASTIENDA_DATA_DIR").map(|(_, value)| value);
+            self.settings.iter().find(|(name, _)| *name == "TRASTIENDA_DATA_DIR").map(|(_, value)| value);
         let pid = data
             .and_then(|data| std::fs::read_to_string(format!("{data}/postgresql/data/postmaster.pid")).ok());
-        if let Some(pid) = pid.as_deref().and_then(|text| text.lines().next()) {
-            signal("QUIT", pid);
+        let Some(pid) = pid.as_deref().and_then(|text| text.lines().next()) else { return };
+        signal("QUIT", pid);
+        // Not for ever, and not before it has gone: it writes into the directory that is deleted next.
+        let running = PathBuf::from(format!("/proc/{pid}/cmdline"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::fs::read(&running).is_ok_and(|line| !line.is_empty()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }

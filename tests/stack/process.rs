@@ -1,5 +1,6 @@
-//! A process that ends with the stack.
+//! A process that ends with the stack, however the stack ends.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,14 @@ use crate::Directory;
 
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// A command that ends when we do, also when we are killed: the kernel sends it SIGTERM when the thread that started it is
+/// gone. (By a program of util-linux, since between `fork` and `exec` only unsafe code could ask for it.)
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
 
 /// A running process, its output in a file. It leads a group of its own: its workers end with it.
 #[derive(Debug)]
@@ -115,9 +124,10 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process, or to a group when the number has a minus. std has no signals; the program that every
-/// system has does. What is gone already is as it should be.
+/// Sends a signal to a process, or to a group when the number has a minus. std has no signals, the shell has. What is gone
+/// already is as it should be.
 pub(crate) fn signal(name: &str, target: &str) {
-    let mut command = std::process::Command::new("kill");
-    let _ = command.args(["-s", name, "--", target]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "kill -s \"$0\" -- \"$1\"", name, target]);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }

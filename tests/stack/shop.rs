@@ -1,13 +1,14 @@
 //! A Laravel shop: served by PHP, with the extension loaded.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::hub::client;
-use crate::{Agent, Directory, Hub, Process, Project, extension, free_port, root, until};
+use crate::{Agent, Directory, Hub, Process, Project, command, extension, free_port, root, until};
 
 /// How a shop's calls travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +158,18 @@ impl Shop {
         list.with_context(|| format!("no list of webhooks: {document}"))
     }
 
+    /// What it answers to a webhook that somebody else signed.
+    pub async fn receive_forged(&self, event_type: &str, order_id: &str) -> anyhow::Result<u16> {
+        let id = "evt_019cafe00000700080000000000000ff";
+        #[expect(clippy::disallowed_methods, reason = "the shop compares with its own clock")]
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let body = json!({"id": id, "type": event_type, "timestamp": "2026-01-01T00:00:00.000Z", "project": "prj_0", "data": {"order_id": order_id}});
+        let call = client()?.post(self.webhook_url()).json(&body);
+        let call = call.header("webhook-id", id).header("webhook-timestamp", now.to_string());
+        let signature = "v1,Zm9yZ2VkIGJ5IHNvbWVib2R5IGVsc2UsIDMyIGJ5dGU=";
+        Ok(call.header("webhook-signature", signature).send().await?.status().as_u16())
+    }
+
     /// How often it handled an event type for an order.
     pub async fn count_received(&self, event_type: &str, order_id: &str) -> anyhow::Result<usize> {
         let received = self.received().await?;
@@ -192,7 +205,7 @@ impl Shop {
     }
 
     fn php(&self, transport: Option<Transport>) -> Command {
-        let mut command = Command::new("php");
+        let mut command = command("php");
         command.arg("-d").arg(format!("extension={}", self.extension.display())).current_dir(&self.code);
         command.env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
         if let Some(transport) = transport {

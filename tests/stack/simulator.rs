@@ -2,10 +2,9 @@
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::hub::client;
-use crate::{Directory, Process, program};
+use crate::{Directory, Process, command, program};
 
 /// The provider's simulator and its first seller.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Simulator {
 impl Simulator {
     /// Starts it.
     pub async fn start(directory: &Directory) -> anyhow::Result<Self> {
-        let mut command = Command::new(program("trastienda-mercadopago-sim")?);
+        let mut command = command(program("trastienda-mercadopago-sim")?);
         command.args(["--listen", "127.0.0.1:0", "--seed", "1", "--http-back-urls"]);
         let (process, line) = Process::spawn_announced(directory, "simulator", &mut command).await?;
         let url = line

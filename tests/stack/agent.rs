@@ -81,9 +81,14 @@ impl Agent {
 
     /// A POST on its socket; the answer's status and body.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
-        let answer = client(&self.socket)?.post(format!("http://localhost{path}")).json(body).send().await?;
-        Ok((answer.status().as_u16(), answer.json().await?))
+        post_to(&self.socket, path, body).await
     }
+}
+
+/// A POST on an agent's socket, for callers that are not told when it dies.
+pub async fn post_to(socket: &Path, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+    let answer = client(socket)?.post(format!("http://localhost{path}")).json(body).send().await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
 }
 
 fn client(socket: &Path) -> anyhow::Result<reqwest::Client> {

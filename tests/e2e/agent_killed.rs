@@ -15,18 +15,18 @@ async fn what_a_killed_agent_acknowledged_reaches_the_hub_once() -> anyhow::Resu
     let mut acknowledged = BTreeSet::new();
     let mut sent = 0;
     for round in 0..4 {
-        let socket = stack.agent.socket.clone();
+        let door = stack.agent.door();
         let answered = std::sync::Arc::new(AtomicUsize::new(0));
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
-                let (socket, answered) = (socket.clone(), answered.clone());
+                let (door, answered) = (door.clone(), answered.clone());
                 tokio::spawn(async move {
                     let mut ids = Vec::new();
                     for number in 0.. {
                         let data = json!({"round": round, "caller": caller, "number": number});
                         let body = json!({"type": "stock.counted", "data": data});
                         // The first call that is not answered is the agent's end.
-                        match e2e::post_to(&socket, "/v1/events", &body).await {
+                        match door.post("/v1/events", &body).await {
                             Ok((202, answer)) => ids.push(answer["id"].as_str().unwrap().to_owned()),
                             Ok((status, answer)) => panic!("{status} {answer}"),
                             Err(_) => return (number + 1, ids),

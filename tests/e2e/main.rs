@@ -10,3 +10,4 @@ mod leftovers;
 mod logs;
 mod payment_round_trip;
 mod php_to_webhook;
+mod soak;

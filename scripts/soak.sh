@@ -1,6 +1,16 @@
 #!/usr/bin/env bash
-# What is too long for `make test`: the extension's memory over many calls, under valgrind where it is installed.
+# What is too long for `make test`: ten minutes of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`),
+# and the extension's memory under valgrind where that is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
 scripts/build.sh
-php-ext/check-memory.sh "${CARGO_TARGET_DIR:-target}/debug/libtrastienda.so"
+if command -v valgrind >/dev/null; then
+  php-ext/check-memory.sh "$target/debug/libtrastienda.so"
+else
+  echo 'valgrind is not installed: the memory of the extension is not checked'
+fi
+if (($# == 0)); then
+  set -- --seed "$(date +%Y%m%d)"
+fi
+exec "$target/debug/soak" "$@"

@@ -20,6 +20,8 @@ step 'Rust, and the whole with real processes'
 if cargo nextest --version >/dev/null 2>&1; then
   scripts/postgres.sh cargo nextest run --workspace --no-fail-fast
 else
-  echo 'cargo-nextest is not installed, which would be faster: cargo install cargo-nextest --locked'
-  scripts/postgres.sh cargo test --workspace --no-fail-fast
+  # One after the other: threads of one process share what nextest's processes have for themselves, as a lock that a child
+  # of the neighbour inherits for the moment before it becomes another program.
+  echo 'cargo-nextest is not installed, which would be several times faster: cargo install cargo-nextest --locked'
+  scripts/postgres.sh cargo test --workspace --no-fail-fast -- --test-threads=1
 fi

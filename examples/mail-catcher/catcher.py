@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 """A real SMTP server that keeps what it is sent, with a page to read it. For tests, the demonstration and a laptop.
 
-    catcher.py [--smtp 127.0.0.1:2525] [--http 127.0.0.1:8025]
+    catcher.py [--smtp 127.0.0.1:2525] [--http 127.0.0.1:8025] [--keep DIRECTORY]
 
 Port 0 takes a free one. Once both listen, one line of JSON on standard output says where:
 {"smtp": "127.0.0.1:…", "http": "127.0.0.1:…"}. GET / is the page, GET /messages the mails as JSON, the newest first,
-DELETE /messages forgets them. Nothing is kept on disk and nothing is sent on. SIGTERM ends it.
+DELETE /messages forgets them. Nothing is sent on, and nothing is on disk unless `--keep` names a directory, which gets each
+mail as it came (0001.eml, 0002.eml, …). SIGTERM ends it.
 """
 
 import argparse
 import html
 import json
+import pathlib
 import signal
 import threading
 from datetime import datetime, timezone
@@ -23,9 +25,11 @@ from aiosmtpd.controller import Controller
 class Mailbox:
     """The mails that came, behind one lock."""
 
-    def __init__(self):
+    def __init__(self, directory=None):
         self._mails = []
         self._lock = threading.Lock()
+        self._directory = directory
+        self._count = 0
 
     async def handle_DATA(self, server, session, envelope):
         """Called by the SMTP server with each mail."""
@@ -44,6 +48,9 @@ class Mailbox:
         }
         with self._lock:
             self._mails.append(mail)
+            self._count += 1
+            if self._directory:
+                (self._directory / f"{self._count:04}.eml").write_bytes(envelope.content)
         return "250 Message accepted for delivery"
 
     def all(self):
@@ -145,9 +152,12 @@ def main():
     parser = argparse.ArgumentParser(description="An SMTP server that keeps what it is sent, with a page to read it.")
     parser.add_argument("--smtp", type=address, default=("127.0.0.1", 2525))
     parser.add_argument("--http", type=address, default=("127.0.0.1", 8025))
+    parser.add_argument("--keep", type=pathlib.Path)
     options = parser.parse_args()
 
-    mailbox = Mailbox()
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+    mailbox = Mailbox(options.keep)
     smtp = ProbedController(mailbox, hostname=options.smtp[0], port=options.smtp[1])
     smtp.start()
     web = ThreadingHTTPServer(options.http, handler(mailbox))

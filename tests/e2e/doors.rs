@@ -1,7 +1,7 @@
 //! One contract, three doors: extension, socket and HTTP do the same.
 
 use e2e::{Stack, Transport, until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn every_transport_of_the_package_brings_the_order() -> anyhow::Result<()> {
@@ -27,29 +27,56 @@ async fn every_transport_of_the_package_brings_the_order() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn the_same_id_through_two_doors_is_one_event() -> anyhow::Result<()> {
+async fn every_call_and_every_refusal_is_the_same_through_every_door() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
-    let (_, first) = stack.agent.post("/v1/events", &json!({"type": "a.b", "data": {"x": 1}})).await?;
-    let id = first["id"].as_str().unwrap();
-    stack.agent.until_drained().await?;
-    let again = stack
-        .hub
-        .post(&stack.project_a, "/v1/events", json!({"id": id, "type": "a.b", "data": {"x": 1}}))
-        .await?;
-    assert_eq!(again["id"], id);
-    let listed = stack.hub.get(&stack.project_a, "/v1/events?type=a.b").await?;
-    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
-    // Another body under the same id is refused by the agent, which remembers, and by the hub.
-    let other = json!({"id": id, "type": "a.b", "data": {"x": 2}});
-    assert_eq!(stack.agent.post("/v1/events", &other).await?.1["code"], "idempotency_key_reused");
-    assert!(
-        stack
-            .hub
-            .post(&stack.project_a, "/v1/events", other)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("idempotency_key_reused")
-    );
+    stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
+    let script = e2e::root().join("tests/e2e/contract.php");
+    let mut first: Option<Value> = None;
+    for transport in [Transport::Extension, Transport::Socket, Transport::Http] {
+        let prefix = format!("door-{}", transport.as_str());
+        let output = stack.shop_a.script(transport, &script, &[&prefix]).await?;
+        let mut lines = output.lines();
+        let said: Value = serde_json::from_str(lines.next().unwrap_or_default())?;
+        assert_eq!(lines.next(), Some("true"), "{transport:?}: a repeated key gave another id");
+        assert_eq!(
+            &said,
+            first.get_or_insert_with(|| said.clone()),
+            "{transport:?} is not like the extension"
+        );
+    }
+    let said = first.unwrap_or_default();
+    let expected = json!({
+        "event": "evt_…",
+        "mail": "pending",
+        "WhatsApp, waiting": "https://wa.me/5493415551234?text=Hola",
+        "payment": {"status": "pending", "amount": "1500.00", "currency": "ARS"},
+        "its page": "/checkout/v1/redirect",
+        "the same payment again": true,
+        "reading the payment": true,
+        "the project": {"name": "Mate y Compañía", "mode": "test", "plan": "pro"},
+    });
+    for (what, outcome) in expected.as_object().unwrap() {
+        assert_eq!(&said[what], outcome, "{what}");
+    }
+    let refusals = [
+        ("event without its order", 422, "validation_failed", vec!["/data/order_id"]),
+        ("event of an impossible type", 422, "validation_failed", vec!["/type"]),
+        ("the same key, another body", 422, "idempotency_key_reused", vec![]),
+        ("unknown fields", 422, "unknown_field", vec!["/colour", "/size"]),
+        ("mail to nowhere", 422, "validation_failed", vec!["/subject", "/to"]),
+        ("an impossible payment", 422, "validation_failed", vec!["/amount", "/currency"]),
+        ("a payment that is not there", 404, "not_found", vec![]),
+        ("an event that is not there", 404, "not_found", vec![]),
+        ("a path that is not there", 404, "not_found", vec![]),
+    ];
+    for (what, status, code, pointers) in refusals {
+        let refusal = &said[what];
+        let named: Vec<&str> =
+            refusal["errors"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let told = (refusal["exception"].as_str(), refusal["status"].as_u64(), refusal["code"].as_str());
+        assert_eq!(told, (Some("InvalidRequest"), Some(status), Some(code)), "{what}");
+        assert_eq!(named, pointers, "{what}");
+        assert_eq!(refusal["has a request id"], true, "{what}");
+    }
     stack.stop().await
 }

@@ -3,8 +3,11 @@
 mod agent_killed;
 mod configuration;
 mod doors;
+mod duplicate_send;
 mod generated;
 mod hub_down;
+mod leftovers;
 mod logs;
 mod payment_round_trip;
 mod php_to_webhook;
+mod soak;

@@ -12,6 +12,7 @@ use crate::{Directory, Hub, Process, Project, command, program, until};
 pub struct Agent {
     /// Its socket.
     pub socket: PathBuf,
+    door: Door,
     name: String,
     settings: Vec<(&'static str, String)>,
     process: Option<Process>,
@@ -33,7 +34,8 @@ impl Agent {
             ("TRASTIENDA_AGENT_DATA_DIR", directory.path(&format!("{name}-buffer")).display().to_string()),
             ("TRASTIENDA_LOG", "debug,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
-        let mut agent = Self { socket, name: format!("agent-{name}"), settings, process: None };
+        let door = Door::new(&socket)?;
+        let mut agent = Self { socket, door, name: format!("agent-{name}"), settings, process: None };
         agent.restart(directory).await?;
         Ok(agent)
     }
@@ -66,9 +68,14 @@ impl Agent {
         }
     }
 
+    /// What speaks to it; it outlives the agent.
+    pub fn door(&self) -> Door {
+        self.door.clone()
+    }
+
     /// How it stands.
     pub async fn status(&self) -> anyhow::Result<Value> {
-        Ok(client(&self.socket)?.get("http://localhost/agent/status").send().await?.json().await?)
+        self.door.get("/agent/status").await
     }
 
     /// Waits until nothing is buffered any more.
@@ -81,13 +88,29 @@ impl Agent {
 
     /// A POST on its socket; the answer's status and body.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
-        let answer = client(&self.socket)?.post(format!("http://localhost{path}")).json(body).send().await?;
-        Ok((answer.status().as_u16(), answer.json().await?))
+        self.door.post(path, body).await
     }
 }
 
-fn client(socket: &Path) -> anyhow::Result<reqwest::Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    #[expect(clippy::disallowed_methods, reason = "the tests' own client, on a Unix socket")]
-    Ok(reqwest::Client::builder().unix_socket(socket.to_owned()).build()?)
+/// An agent's socket, from outside. It keeps no connection: the agent may have been killed since.
+#[derive(Debug, Clone)]
+pub struct Door(reqwest::Client);
+
+impl Door {
+    fn new(socket: &Path) -> anyhow::Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "the tests' own client, on a Unix socket")]
+        let builder = reqwest::Client::builder();
+        Ok(Self(builder.unix_socket(socket.to_owned()).pool_max_idle_per_host(0).build()?))
+    }
+
+    /// A POST; the answer's status and body.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        let answer = self.0.post(format!("http://localhost{path}")).json(body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        Ok(self.0.get(format!("http://localhost{path}")).send().await?.json().await?)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -154,6 +155,21 @@ impl Hub {
         self.call(Method::POST, path, &project.key, Some(body)).await
     }
 
+    /// Starts a payment and waits for the provider's answer.
+    pub async fn create_payment(
+        &self,
+        project: &Project,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let request = client()?.post(format!("{}/v1/payments", self.url)).bearer_auth(&project.key);
+        let answer = request.header("Idempotency-Key", idempotency_key).json(body).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "POST /v1/payments answered {status}: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -192,10 +208,17 @@ impl Drop for Hub {
     }
 }
 
-/// A client for calls to this machine.
+/// A client for calls to this machine. It keeps no connection: who answers may have been killed since.
 pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client.clone());
+    }
     // The first caller installs it; the others find it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     #[expect(clippy::disallowed_methods, reason = "the tests' own client, not the hub's")]
-    Ok(reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?)
+    let builder = reqwest::Client::builder();
+    let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
+    let client = builder.build()?;
+    Ok(CLIENT.get_or_init(|| client).clone())
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-pub use agent::Agent;
+pub use agent::{Agent, Door};
 pub use catcher::Catcher;
 pub use directory::{Directory, processes_of};
 pub use hub::{Hub, Project};

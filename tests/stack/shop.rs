@@ -10,6 +10,9 @@ use tokio::process::Command;
 use crate::hub::client;
 use crate::{Agent, Directory, Hub, Process, Project, command, extension, free_port, root, until};
 
+/// PHP's server leaves its workers behind when it is told to end, so whoever is told ends the whole group.
+const WITH_WORKERS: &str = r#"trap 'kill -s KILL 0' TERM; "$@" & wait"#;
+
 /// How a shop's calls travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -94,11 +97,13 @@ impl Shop {
         self.environment.push(("TRASTIENDA_WEBHOOK_SECRET", webhook_secret.to_owned()));
         self.artisan(None, &["migrate", "--force"]).await?;
         let address = self.url.trim_start_matches("http://").to_owned();
-        let mut command = self.php(None);
-        command.args(["-S", &address, "-t", "public", "public/index.php"]);
+        let mut server = command("/bin/sh");
+        server.args(["-c", WITH_WORKERS, "sh", "php"]);
+        self.prepare(&mut server, None);
+        server.args(["-S", &address, "-t", "public", "public/index.php"]);
         let directory = self.log_directory.parent().context("the shop's storage has no parent")?;
         let log = directory.join(format!("{}.log", self.name));
-        let mut process = Process::spawn_at(self.name, &mut command, log)?;
+        let mut process = Process::spawn_at(self.name, &mut server, log)?;
         until(&format!("{} is served", self.name), async || {
             process.check_alive()?;
             Ok(client()?
@@ -205,13 +210,17 @@ impl Shop {
     }
 
     fn php(&self, transport: Option<Transport>) -> Command {
-        let mut command = command("php");
-        command.arg("-d").arg(format!("extension={}", self.extension.display())).current_dir(&self.code);
-        command.env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
+        let mut php = command("php");
+        self.prepare(&mut php, transport);
+        php
+    }
+
+    fn prepare(&self, php: &mut Command, transport: Option<Transport>) {
+        php.arg("-d").arg(format!("extension={}", self.extension.display())).current_dir(&self.code);
+        php.env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
         if let Some(transport) = transport {
-            command.env("TRASTIENDA_TRANSPORT", transport.as_str());
+            php.env("TRASTIENDA_TRANSPORT", transport.as_str());
         }
-        command
     }
 }
 

@@ -9,6 +9,7 @@ mod batch;
 mod cli;
 mod errors;
 mod events;
+mod hostile;
 mod keys;
 mod limits;
 mod notifications;

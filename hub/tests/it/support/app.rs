@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use tower::ServiceExt as _;
 use trastienda_hub::app::{App, Parts};
 use trastienda_hub::config::Config;
+use trastienda_hub::outbound::Manner;
 use trastienda_hub::seal::Sealer;
 use trastienda_hub::shutdown::Shutdown;
 use trastienda_hub::{db, router, serve, telemetry};
@@ -85,6 +86,7 @@ impl TestApp {
             public_url: "http://hub.test".parse().unwrap(),
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),
             outbound_allow: "127.0.0.0/8".parse().unwrap(),
+            outbound_manner: Manner::default(),
             smtp_url: None,
             mail_from: "Tienda <tienda@example.com>".parse().unwrap(),
             mercadopago_url: "http://127.0.0.1:1".parse().unwrap(),

@@ -10,10 +10,14 @@
 mod agent;
 mod catcher;
 mod directory;
+mod fleet;
 mod hub;
+mod postgres;
 mod process;
+mod proxy;
 mod shop;
 mod simulator;
+mod sink;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -23,10 +27,14 @@ use anyhow::{Context as _, bail};
 pub use agent::{Agent, Door};
 pub use catcher::Catcher;
 pub use directory::{Directory, processes_of};
+pub use fleet::{Fleet, post_events};
 pub use hub::{Hub, Project};
+pub use postgres::Postgres;
 pub use process::{Process, command};
+pub use proxy::Proxy;
 pub use shop::{Shop, Transport};
 pub use simulator::Simulator;
+pub use sink::{Arrival, Sink};
 pub use wait::{free_port, until};
 
 /// Everything that one story needs.

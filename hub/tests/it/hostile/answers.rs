@@ -118,7 +118,7 @@ async fn a_hostile_receiver_costs_itself_an_attempt_and_nobody_else_anything(poo
         let error = delivery["last_error"].as_str().unwrap_or_default();
         match outcome {
             Sent => {
-                assert!(status == "sent" && code.is_some_and(|code| code / 100 == 2), "{name}: {delivery}")
+                assert!(status == "sent" && code.is_some_and(|code| code / 100 == 2), "{name}: {delivery}");
             }
             Failed(expected, part) => {
                 assert!(

@@ -59,7 +59,7 @@ async fn a_certificate_is_verified_and_a_wrong_one_gets_nothing(pool: PgPool) {
         let requests = wire.header("webhook-id").len();
         match flaw {
             None => {
-                assert_eq!((delivery["status"].as_str(), requests), (Some("sent"), 1), "{name}: {delivery}")
+                assert_eq!((delivery["status"].as_str(), requests), (Some("sent"), 1), "{name}: {delivery}");
             }
             Some(flaw) => {
                 assert!(delivery["status"] == "pending" && error.contains(flaw), "{name}: {delivery}");

@@ -65,17 +65,25 @@ impl TestApp {
 
     /// A second hub on the same database, with the same master key.
     pub(crate) async fn sharing(other: &Self) -> Self {
-        Self::build(other.app.db.clone(), other.app.sealer.clone(), |_| {}).await
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), true, |_| {}).await
+    }
+
+    /// A hub on the same database that takes calls and tells the others, and runs no job itself.
+    pub(crate) async fn front_of(other: &Self) -> Self {
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), false, |_| {}).await
+    }
+
+    /// A hub that runs no job: the test does.
+    pub(crate) async fn idle(pool: PgPool) -> Self {
+        Self::build(pool, sealer(), false, |_| {}).await
     }
 
     /// The same, with other settings.
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut Config)) -> Self {
-        // Several hubs of one test share the database and so the key that sealed its secrets.
-        let key = SecretString::from("dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=");
-        Self::build(pool, Sealer::new(&key).unwrap(), change).await
+        Self::build(pool, sealer(), true, change).await
     }
 
-    async fn build(pool: PgPool, sealer: Sealer, change: impl FnOnce(&mut Config)) -> Self {
+    async fn build(pool: PgPool, sealer: Sealer, runs_jobs: bool, change: impl FnOnce(&mut Config)) -> Self {
         serve::install_tls();
         // It starts at the real time: webhook signatures are checked against it by receivers.
         let clock = ManualClock::new(SystemClock.now());
@@ -102,11 +110,17 @@ impl TestApp {
             metrics: telemetry::start_metrics().unwrap(),
         };
         let (app, wakes) = App::build(parts).await.unwrap();
-        serve::start_tasks(&app, wakes);
+        if runs_jobs {
+            serve::start_tasks(&app, wakes);
+        } else {
+            tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), wakes));
+        }
         let (router, _) = router::build(&app);
         let router = router.layer(Extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9)))));
         let test = Self { app, clock, router };
-        test.until("the hub is a member", async || test.app.member.number()).await;
+        if runs_jobs {
+            test.until("the hub is a member", async || test.app.member.number()).await;
+        }
         test
     }
 
@@ -186,6 +200,11 @@ impl TestApp {
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
+}
+
+/// Several hubs of one test share the database and so the key that sealed its secrets.
+fn sealer() -> Sealer {
+    Sealer::new(&SecretString::from("dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=")).unwrap()
 }
 
 impl Drop for TestApp {

@@ -135,7 +135,10 @@ impl Queue for Deliveries {
         let now = self.app.clock.now();
         let mut tx = self.app.db.begin().await?;
         for attempted in done {
-            store::finish_delivery(&mut tx, attempted, now).await?;
+            if !store::finish_delivery(&mut tx, attempted, now).await? {
+                // The lease has passed to someone else: so has the attempt that counts.
+                continue;
+            }
             if attempted.verdict.is_some() {
                 store::insert_log(&mut tx, self.app.ids.uuid(now), attempted).await?;
             }

@@ -185,12 +185,12 @@ pub(crate) async fn claim_deliveries(
     .await
 }
 
-/// Moves a delivery on, if its lease is still the one under which the attempt was made.
+/// Moves a delivery on, if its lease is still the one under which the attempt was made; whether it was.
 pub(crate) async fn finish_delivery(
     conn: &mut PgConnection,
     attempted: &Attempted,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     let (status, run_at) = match &attempted.verdict {
         Some(Verdict::Done) => ("sent", None),
         Some(Verdict::Failed) => ("failed", None),
@@ -198,7 +198,7 @@ pub(crate) async fn finish_delivery(
         None => ("pending", None),
     };
     let delivery = &attempted.delivery;
-    sqlx::query!(
+    let result = sqlx::query!(
         r#"
         update webhook_deliveries
         set status = $4,
@@ -222,7 +222,7 @@ pub(crate) async fn finish_delivery(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(result.rows_affected() == 1)
 }
 
 pub(crate) async fn insert_log(conn: &mut PgConnection, id: Uuid, attempted: &Attempted) -> sqlx::Result<()> {

@@ -133,6 +133,13 @@ impl Hub {
         }
     }
 
+    /// Lets it go on after [`Self::freeze`].
+    pub fn thaw(&self) {
+        if let Some(pid) = self.process.as_ref().and_then(Process::pid) {
+            signal("CONT", &pid.to_string());
+        }
+    }
+
     /// Ends it gracefully; its PostgreSQL ends with it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         match self.process.take() {

@@ -66,7 +66,7 @@ impl World {
         let directory = Directory::new()?;
         let postgres = Postgres::start(&directory).await?;
         let proxy = Proxy::start(postgres.port).await?;
-        let hub = Hub::start_sharing(&directory, "hub", postgres.url(Some(proxy.port)), &[]).await?;
+        let hub = Hub::start_sharing(&directory, "hub", postgres.url(Some(proxy.port))).await?;
         let project = hub.create_project("Remojo", "remojo.example.com").await?;
         hub.lift_limits(&project).await?;
         let sink = Sink::start(Duration::from_millis(20)).await?;

@@ -31,7 +31,7 @@ impl Fleet {
         let mut fleet = Self { hubs: Vec::new(), postgres, directory };
         for number in 1..=hubs {
             let (name, url) = (format!("hub-{number}"), fleet.postgres.url(None));
-            fleet.hubs.push(Arc::new(Hub::start_sharing(&fleet.directory, &name, url, &[]).await?));
+            fleet.hubs.push(Arc::new(Hub::start_sharing(&fleet.directory, &name, url).await?));
         }
         Ok(fleet)
     }

@@ -52,19 +52,18 @@ impl Hub {
         catcher: &Catcher,
         simulator: &Simulator,
     ) -> anyhow::Result<Self> {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let settings = vec![
-            ("TRASTIENDA_DATA_DIR", directory.path("hub").display().to_string()),
-            ("TRASTIENDA_LISTEN", address.to_string()),
-            ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
-            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
-            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
             ("TRASTIENDA_SMTP_URL", format!("smtp://{}", catcher.smtp)),
             ("TRASTIENDA_MAIL_FROM", "Mate y Compañía <hola@mates.example.com>".to_owned()),
             ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
             ("TRASTIENDA_LOG", "debug,sqlx=warn,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
-        Self::start_with(directory, "hub", address, settings).await
+        Self::start_with(directory, "hub", settings).await
+    }
+
+    /// Starts it without anybody to talk to but receivers of webhooks, and with the logs that it has by default.
+    pub async fn start_alone(directory: &Directory) -> anyhow::Result<Self> {
+        Self::start_with(directory, "hub", Vec::new()).await
     }
 
     /// Starts one of several on a database that they share.
@@ -72,32 +71,37 @@ impl Hub {
         directory: &Directory,
         name: &str,
         database_url: String,
-        more: &[(&'static str, String)],
     ) -> anyhow::Result<Self> {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let mut settings = vec![
-            ("TRASTIENDA_DATA_DIR", directory.path(name).display().to_string()),
+        let settings = vec![
             ("DATABASE_URL", database_url),
             ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
-            ("TRASTIENDA_LISTEN", address.to_string()),
-            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
-            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
             ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
         ];
-        settings.extend_from_slice(more);
-        Self::start_with(directory, name, address, settings).await
+        Self::start_with(directory, name, settings).await
     }
 
     async fn start_with(
         directory: &Directory,
         name: &str,
-        address: SocketAddr,
-        settings: Vec<(&'static str, String)>,
+        mut settings: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        settings.extend([
+            ("TRASTIENDA_DATA_DIR", directory.path(name).display().to_string()),
+            ("TRASTIENDA_LISTEN", address.to_string()),
+            ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
+            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
+            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
+        ]);
         let mut hub =
             Self { url: format!("http://{address}"), name: name.to_owned(), settings, process: None };
         hub.restart(directory).await?;
         Ok(hub)
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
     }
 
     /// Starts it again on the same data.

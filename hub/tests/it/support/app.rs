@@ -20,7 +20,7 @@ use trastienda_hub::config::Config;
 use trastienda_hub::outbound::Manner;
 use trastienda_hub::seal::Sealer;
 use trastienda_hub::shutdown::Shutdown;
-use trastienda_hub::{db, router, serve, telemetry};
+use trastienda_hub::{db, events, router, serve, telemetry};
 use trastienda_protocol::clock::{Clock as _, ManualClock, SystemClock};
 use trastienda_protocol::ids::RandomIds;
 
@@ -109,11 +109,12 @@ impl TestApp {
             shutdown: Shutdown::default(),
             metrics: telemetry::start_metrics().unwrap(),
         };
-        let (app, wakes) = App::build(parts).await.unwrap();
+        let (app, inboxes) = App::build(parts).await.unwrap();
         if runs_jobs {
-            serve::start_tasks(&app, wakes);
+            serve::start_tasks(&app, inboxes);
         } else {
-            tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), wakes));
+            tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), inboxes.wakes));
+            events::gather::run(&app, inboxes.lanes);
         }
         let (router, _) = router::build(&app);
         let router = router.layer(Extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9)))));

@@ -12,6 +12,7 @@ else
 fi
 seed=$(date +%Y%m%d)
 "$target/debug/faults" --seed "$seed" --deliveries 10000
+"$target/debug/faults" --hanging 5000
 if (($# == 0)); then
   set -- --seed "$seed"
 fi

@@ -2,6 +2,7 @@
 
 mod agent_killed;
 mod configuration;
+mod documented;
 mod doors;
 mod duplicate_send;
 mod faults;

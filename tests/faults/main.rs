@@ -7,6 +7,7 @@
 
 #[path = "../soak/dice.rs"]
 mod dice;
+mod hanging;
 mod world;
 
 use std::process::ExitCode;
@@ -25,6 +26,9 @@ struct Cli {
     /// How many events are delivered.
     #[arg(long, default_value_t = 10_000)]
     deliveries: usize,
+    /// Instead, how many deliveries hang while a neighbour's go on.
+    #[arg(long)]
+    hanging: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +50,11 @@ fn say(text: &str) {
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
+    if let Some(deliveries) = cli.hanging {
+        let took = hanging::run(deliveries).await?;
+        say(&format!("beside {deliveries} that hang, a neighbour's thousand took {} ms", took.as_millis()));
+        return Ok(());
+    }
     say(&format!("seed {}, {} deliveries", cli.seed, cli.deliveries));
     let started = Instant::now();
     let mut world = World::start(cli.seed).await?;

@@ -14,5 +14,7 @@ mod limits;
 mod notifications;
 mod operations;
 mod payments;
+mod plans;
 mod support;
+mod together;
 mod webhooks;

@@ -98,12 +98,12 @@ impl Queue for Deliveries {
     type Done = Attempted;
     const NAME: &'static str = "deliveries";
     const CONCURRENCY: usize = 512;
+    const PACE: Duration = Duration::from_millis(8);
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let share = Self::share(usize::try_from(limit).unwrap_or(0));
         let busy = self.in_flight.busy();
-        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy.endpoints, &busy.running)
-            .await?;
+        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy).await?;
         let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
         let jobs = rows.into_iter().map(|(delivery, said)| {
             let target = &delivery.target;

@@ -17,6 +17,8 @@ mod model;
 mod notifications;
 mod operations;
 mod payments;
+mod plans;
 mod several;
 mod support;
+mod together;
 mod webhooks;

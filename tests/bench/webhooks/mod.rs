@@ -1,6 +1,7 @@
 //! Events in, webhooks out, receiver and database on the same machine.
 
 mod cost;
+mod large;
 mod load;
 mod receiver;
 mod rows;

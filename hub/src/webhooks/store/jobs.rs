@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::queue::{Lease, Verdict};
 use crate::webhooks::deliver::Attempted;
+use crate::webhooks::in_flight::Busy;
 
 /// An endpoint as deliveries need it. Its secrets and headers are sealed.
 #[derive(Debug, Clone)]
@@ -170,8 +171,7 @@ pub(crate) async fn claim_deliveries(
     lease: Lease,
     limit: i64,
     share: i32,
-    busy_endpoints: &[Uuid],
-    busy_counts: &[i32],
+    busy: &Busy,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {
     let rows = sqlx::query!(
         r#"
@@ -218,8 +218,8 @@ pub(crate) async fn claim_deliveries(
         "#,
         lease.now,
         limit,
-        busy_endpoints,
-        busy_counts,
+        &busy.endpoints,
+        &busy.running,
         lease.token,
         lease.hub,
         lease.until,

@@ -8,13 +8,16 @@ packages=(
   php8.2-cli php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
-  postgresql python3-aiosmtpd
+  postgresql python3-aiosmtpd python3-venv
 )
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
+
+# Node comes with npm, or Debian's two packages bring both.
+command -v npm >/dev/null || missing+=(nodejs npm)
 
 if ((${#missing[@]} > 0)); then
   if ! command -v apt-get >/dev/null; then
@@ -45,3 +48,6 @@ if ! command -v cargo >/dev/null; then
   echo "setup: Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version" >&2
   exit 1
 fi
+
+# What the webhooks' signatures are verified with, beside our own code.
+tests/verifiers/install.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is too long for `make test`: ten minutes of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`),
+# What is too long for `make test`: ten thousand deliveries through faults of hub and database, and ten minutes of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`),
 # and the extension's memory under valgrind where that is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,10 @@ if command -v valgrind >/dev/null; then
 else
   echo 'valgrind is not installed: the memory of the extension is not checked'
 fi
+seed=$(date +%Y%m%d)
+"$target/debug/faults" --seed "$seed" --deliveries 10000
+"$target/debug/faults" --hanging 5000
 if (($# == 0)); then
-  set -- --seed "$(date +%Y%m%d)"
+  set -- --seed "$seed"
 fi
 exec "$target/debug/soak" "$@"

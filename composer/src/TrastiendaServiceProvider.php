@@ -11,16 +11,27 @@ use Illuminate\Routing\Router;
 use Illuminate\Support\Facades\Route as Routes;
 use Illuminate\Support\ServiceProvider;
 use Throwable;
+use Trastienda\Laravel\Console\DoctorCommand;
+use Trastienda\Laravel\Console\InstallCommand;
+use Trastienda\Laravel\Console\OutboxCommand;
 use Trastienda\Laravel\Console\StatusCommand;
+use Trastienda\Laravel\Console\TestCommand;
+use Trastienda\Laravel\Console\TriggerCommand;
+use Trastienda\Laravel\Console\WebhooksCommand;
 use Trastienda\Laravel\Contracts\ReceivedWebhooks;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Features\Features;
+use Trastienda\Laravel\Outgoing\Outbox;
+use Trastienda\Laravel\Outgoing\Outgoing;
 use Trastienda\Laravel\Payments\Payments;
 use Trastienda\Laravel\Payments\RememberedIds;
+use Trastienda\Laravel\Queue\JobKeys;
 use Trastienda\Laravel\Transports\LazyTransport;
 use Trastienda\Laravel\Webhooks\DatabaseReceivedWebhooks;
+use Trastienda\Laravel\Webhooks\EventClasses;
 use Trastienda\Laravel\Webhooks\VerifyWebhookSignature;
 use Trastienda\Laravel\Webhooks\WebhookController;
+use Trastienda\Laravel\Webhooks\WebhookHandler;
 
 /**
  * Ties the package to Laravel. Nothing is read, checked or opened before it is used.
@@ -38,9 +49,41 @@ final class TrastiendaServiceProvider extends ServiceProvider
     {
         $this->mergeConfigFrom(__DIR__.'/../config/trastienda.php', 'trastienda');
 
+        $this->registerCalls();
+        $this->registerWebhooks();
+
+        // Only what reads settings by itself, so that `MAIL_MAILER=trastienda` is all it takes.
+        (new Integrations($this->app))->register();
+    }
+
+    public function boot(): void
+    {
+        (new Integrations($this->app))->boot();
+
+        $this->loadViewsFrom(__DIR__.'/../resources/views', 'trastienda');
+
+        if (! $this->app->runningInConsole()) {
+            return;
+        }
+
+        $this->loadMigrationsFrom(__DIR__.'/../database/migrations');
+        $this->publishes([__DIR__.'/../config/trastienda.php' => $this->app->configPath('trastienda.php')], 'trastienda-config');
+        $this->publishes([__DIR__.'/../database/migrations' => $this->app->databasePath('migrations')], 'trastienda-migrations');
+        $this->publishes([__DIR__.'/../resources/views' => $this->app->resourcePath('views/vendor/trastienda')], 'trastienda-views');
+        $this->commands([
+            StatusCommand::class, InstallCommand::class, DoctorCommand::class, TestCommand::class,
+            TriggerCommand::class, WebhooksCommand::class, OutboxCommand::class,
+        ]);
+    }
+
+    private function registerCalls(): void
+    {
         $this->app->singleton(Settings::class, fn (Container $app): Settings => Settings::fromConfig($app->make('config')->get('trastienda', [])));
         $this->app->singleton(Extension::class);
+        $this->app->singleton(JobKeys::class);
         $this->app->singleton(Transport::class, LazyTransport::class);
+        $this->app->singleton(Outgoing::class);
+        $this->app->singleton(Outbox::class, fn (Container $app): Outbox => new Outbox($app->make('db'), $app->make(Settings::class)->outbox, $app->make(Transport::class)));
         $this->app->singleton(Payments::class, fn (Container $app): Payments => new Payments(
             $app->make(Transport::class),
             $app->make(Settings::class)->timeouts,
@@ -53,11 +96,20 @@ final class TrastiendaServiceProvider extends ServiceProvider
             self::project($app),
         ));
         $this->app->singleton(Trastienda::class);
+    }
 
+    private function registerWebhooks(): void
+    {
         $this->app->singleton(ReceivedWebhooks::class, fn (Container $app): ReceivedWebhooks => new DatabaseReceivedWebhooks(
             $app->make('db'),
             $app->make('config')->get('trastienda.webhooks.connection'),
             (string) $app->make('config')->get('trastienda.webhooks.table', 'trastienda_webhooks'),
+        ));
+        $this->app->bind(WebhookHandler::class, fn (Container $app): WebhookHandler => new WebhookHandler(
+            $app->make(ReceivedWebhooks::class),
+            $app->make('events'),
+            new EventClasses((array) $app->make('config')->get('trastienda.webhooks.events', [])),
+            $app->make('config')->get('trastienda.webhooks.handle_replays') === true,
         ));
 
         // Here and not in boot(), so that it exists whenever a shop's routes are read. The
@@ -65,19 +117,8 @@ final class TrastiendaServiceProvider extends ServiceProvider
         $guards = self::CSRF;
         Router::macro('trastiendaWebhooks', fn (string $path = 'webhooks/trastienda'): Route => Routes::post($path, WebhookController::class)
             ->middleware(VerifyWebhookSignature::class)
-            ->withoutMiddleware($guards));
-    }
-
-    public function boot(): void
-    {
-        if (! $this->app->runningInConsole()) {
-            return;
-        }
-
-        $this->loadMigrationsFrom(__DIR__.'/../database/migrations');
-        $this->publishes([__DIR__.'/../config/trastienda.php' => $this->app->configPath('trastienda.php')], 'trastienda-config');
-        $this->publishes([__DIR__.'/../database/migrations' => $this->app->databasePath('migrations')], 'trastienda-migrations');
-        $this->commands([StatusCommand::class]);
+            ->withoutMiddleware($guards)
+            ->name('trastienda.webhooks'));
     }
 
     /**

@@ -10,6 +10,7 @@ use Illuminate\Contracts\Http\Kernel as HttpKernel;
 use Illuminate\Foundation\Application;
 use Illuminate\Foundation\PackageManifest;
 use Illuminate\Foundation\Testing\TestCase as FoundationTestCase;
+use Trastienda\Laravel\Instances;
 use Trastienda\Laravel\Tests\Support\StubServer;
 use Trastienda\Laravel\Tests\Support\Workspace;
 use Trastienda\Laravel\Trastienda;
@@ -66,15 +67,7 @@ abstract class TestCase extends FoundationTestCase
             $this->app['config']->set("trastienda.$name", $value);
         }
 
-        foreach ([
-            \Trastienda\Laravel\Settings::class, \Trastienda\Laravel\Contracts\Transport::class,
-            \Trastienda\Laravel\Payments\Payments::class, \Trastienda\Laravel\Features\Features::class,
-            Trastienda::class,
-        ] as $abstract) {
-            $this->app->forgetInstance($abstract);
-        }
-
-        \Trastienda\Laravel\Facades\Trastienda::clearResolvedInstances();
+        Instances::forget($this->app);
     }
 
     protected function trastienda(): Trastienda

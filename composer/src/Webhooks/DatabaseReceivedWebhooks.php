@@ -45,4 +45,15 @@ final class DatabaseReceivedWebhooks implements ReceivedWebhooks
             return true;
         });
     }
+
+    public function has(string $id): bool
+    {
+        return $this->databases->connection($this->connection)->table($this->table)->where('webhook_id', $id)->exists();
+    }
+
+    public function forgetOlderThan(int $days): int
+    {
+        return $this->databases->connection($this->connection)->table($this->table)
+            ->where('received_at', '<', Carbon::now('UTC')->subDays($days)->format('Y-m-d H:i:s'))->delete();
+    }
 }

@@ -82,4 +82,33 @@ final class Call
 
         return new self($this->method, $this->path, $this->body, $headers, null);
     }
+
+    /**
+     * The same call under a key, unless it has one.
+     */
+    public function withDefaultKey(?string $key): self
+    {
+        return $key === null || $this->header('Idempotency-Key') !== null
+            ? $this
+            : new self($this->method, $this->path, $this->body, $this->headers + ['Idempotency-Key' => $key], $this->timeoutMs);
+    }
+
+    /**
+     * What a queue or an outbox keeps. How long PHP may wait is left behind: that was the
+     * patience of whoever made the call.
+     *
+     * @return array{method: string, path: string, body: array<string, mixed>|null, headers: array<string, string>}
+     */
+    public function toArray(): array
+    {
+        return ['method' => $this->method, 'path' => $this->path, 'body' => $this->body, 'headers' => $this->headers];
+    }
+
+    /**
+     * @param  array{method: string, path: string, body: array<string, mixed>|null, headers: array<string, string>}  $kept
+     */
+    public static function fromArray(array $kept): self
+    {
+        return new self($kept['method'], $kept['path'], $kept['body'], $kept['headers']);
+    }
 }

@@ -6,7 +6,7 @@ namespace Trastienda\Laravel\Tests\Unit;
 
 use PHPUnit\Framework\TestCase;
 use Trastienda\Laravel\Ids;
-use Trastienda\Laravel\Payments\IdempotencyKey;
+use Trastienda\Laravel\IdempotencyKey;
 use Trastienda\Laravel\Timeouts;
 
 final class IdsTest extends TestCase

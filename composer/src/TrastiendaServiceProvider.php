@@ -113,9 +113,10 @@ final class TrastiendaServiceProvider extends ServiceProvider
         ));
 
         // Here and not in boot(), so that it exists whenever a shop's routes are read. The
-        // router makes the closure its own: `self` would be the router.
+        // router makes the closure its own: `self` would be the router. The backslash keeps the
+        // namespace away that a shop's route group may put in front of its controllers.
         $guards = self::CSRF;
-        Router::macro('trastiendaWebhooks', fn (string $path = 'webhooks/trastienda'): Route => Routes::post($path, WebhookController::class)
+        Router::macro('trastiendaWebhooks', fn (string $path = 'webhooks/trastienda'): Route => Routes::post($path, '\\'.WebhookController::class)
             ->middleware(VerifyWebhookSignature::class)
             ->withoutMiddleware($guards)
             ->name('trastienda.webhooks'));

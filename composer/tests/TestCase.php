@@ -4,12 +4,14 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Tests;
 
+use ArrayObject;
 use Illuminate\Contracts\Console\Kernel as ConsoleKernel;
 use Illuminate\Contracts\Debug\ExceptionHandler;
 use Illuminate\Contracts\Http\Kernel as HttpKernel;
 use Illuminate\Foundation\Application;
 use Illuminate\Foundation\PackageManifest;
 use Illuminate\Foundation\Testing\TestCase as FoundationTestCase;
+use Throwable;
 use Trastienda\Laravel\Instances;
 use Trastienda\Laravel\Tests\Support\StubServer;
 use Trastienda\Laravel\Tests\Support\Workspace;
@@ -68,6 +70,23 @@ abstract class TestCase extends FoundationTestCase
         }
 
         Instances::forget($this->app);
+    }
+
+    /**
+     * What is reported to Laravel's exception handler from here on.
+     *
+     * @return ArrayObject<int, Throwable>
+     */
+    protected function reported(): ArrayObject
+    {
+        $reported = new ArrayObject();
+        $this->app->make(ExceptionHandler::class)->reportable(function (Throwable $exception) use ($reported): bool {
+            $reported->append($exception);
+
+            return false;
+        });
+
+        return $reported;
     }
 
     protected function trastienda(): Trastienda

@@ -10,6 +10,7 @@ use Trastienda\Laravel\ApiKey;
 use Trastienda\Laravel\Doctor\WebhookProbe;
 use Trastienda\Laravel\Instances;
 use Trastienda\Laravel\Settings;
+use Trastienda\Laravel\Webhooks\Door;
 
 /**
  * From `composer require` to a shop that sends and receives. Running it again repeats nothing.
@@ -66,7 +67,7 @@ final class InstallCommand extends Command
     private function webhooks(): bool
     {
         $this->registerRoute();
-        $url = $this->text($this->option('webhook-url')) ?? WebhookProbe::address($this->laravel);
+        $url = $this->text($this->option('webhook-url')) ?? Door::url($this->laravel);
 
         try {
             return $this->endpoint($url);
@@ -87,8 +88,8 @@ final class InstallCommand extends Command
     {
         $router = $this->laravel->make('router');
 
-        if ($router->has('trastienda.webhooks')) {
-            $this->info('✓ La ruta ya está: '.WebhookProbe::path($this->laravel));
+        if (Door::exists($this->laravel)) {
+            $this->info('✓ La ruta ya está: '.Door::path($this->laravel));
 
             return;
         }
@@ -102,7 +103,6 @@ final class InstallCommand extends Command
 
         // For the rest of this command; the next request reads it from the file.
         $router->trastiendaWebhooks();
-        $router->getRoutes()->refreshNameLookups();
         $this->info('✓ Route::trastiendaWebhooks() agregada a routes/web.php');
     }
 

@@ -10,6 +10,7 @@ use Throwable;
 use Trastienda\Laravel\Doctor\Patience;
 use Trastienda\Laravel\Doctor\WebhookProbe;
 use Trastienda\Laravel\Trastienda;
+use Trastienda\Laravel\Webhooks\Door;
 
 /**
  * Sends one of each, and waits until each has arrived.
@@ -51,7 +52,7 @@ final class TestCommand extends Command
             });
         }
 
-        if ($this->laravel->make('router')->has('trastienda.webhooks')) {
+        if (Door::exists($this->laravel)) {
             $this->step('Webhook', function () use ($probe, $seconds): string {
                 $endpoint = $probe->endpoint() ?? throw new \RuntimeException('el hub no tiene un endpoint para esta tienda: php artisan trastienda:install');
                 $delivery = $probe->test((string) $endpoint['id'], $seconds);

@@ -11,6 +11,7 @@ use Trastienda\Laravel\Payments\Payment;
 use Trastienda\Laravel\Payments\Payments;
 use Trastienda\Laravel\Testing\Payloads;
 use Trastienda\Laravel\Trastienda;
+use Trastienda\Laravel\Webhooks\Door;
 use Trastienda\Laravel\Webhooks\SignedWebhook;
 
 /**
@@ -100,7 +101,7 @@ final class TriggerCommand extends Command
 
     private function local(string $what, string $order): int
     {
-        if (! $this->laravel->make('router')->has('trastienda.webhooks')) {
+        if (! Door::exists($this->laravel)) {
             $this->error('No hay ruta: agregá Route::trastiendaWebhooks(); a routes/web.php.');
 
             return self::FAILURE;

@@ -11,6 +11,7 @@ use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Contracts\ReceivedWebhooks;
 use Trastienda\Laravel\Doctor\Patience;
 use Trastienda\Laravel\Trastienda;
+use Trastienda\Laravel\Webhooks\Door;
 use Trastienda\Laravel\Webhooks\SignedWebhook;
 
 /**
@@ -43,7 +44,7 @@ final class WebhooksCommand extends Command
      */
     private function listen(Trastienda $trastienda): int
     {
-        if (! $this->laravel->make('router')->has('trastienda.webhooks')) {
+        if (! Door::exists($this->laravel)) {
             $this->error('No hay ruta: agregá Route::trastiendaWebhooks(); a routes/web.php.');
 
             return self::FAILURE;

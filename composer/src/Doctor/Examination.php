@@ -14,6 +14,7 @@ use Trastienda\Laravel\Exceptions\InvalidConfig;
 use Trastienda\Laravel\Outgoing\Outbox;
 use Trastienda\Laravel\Settings;
 use Trastienda\Laravel\Transports\HttpTransport;
+use Trastienda\Laravel\Webhooks\Door;
 use Trastienda\Laravel\Webhooks\Signature;
 use Trastienda\Laravel\Wire\Call;
 
@@ -201,8 +202,8 @@ final class Examination
 
     private function route(): Finding
     {
-        return $this->app->make('router')->has('trastienda.webhooks')
-            ? Finding::good('Ruta de webhooks', WebhookProbe::path($this->app))
+        return Door::exists($this->app)
+            ? Finding::good('Ruta de webhooks', Door::path($this->app))
             : Finding::warning('Ruta de webhooks', 'no está', 'Agregá Route::trastiendaWebhooks(); a routes/web.php (y php artisan route:clear si las rutas están en caché).');
     }
 
@@ -222,7 +223,7 @@ final class Examination
 
     private function webhook(bool $deep): ?Finding
     {
-        return $this->app->make('router')->has('trastienda.webhooks') ? $this->app->make(WebhookProbe::class)->finding($deep) : null;
+        return Door::exists($this->app) ? $this->app->make(WebhookProbe::class)->finding($deep) : null;
     }
 
     private function outbox(): ?Finding

@@ -7,6 +7,7 @@ namespace Trastienda\Laravel\Doctor;
 use Illuminate\Contracts\Container\Container;
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Trastienda;
+use Trastienda\Laravel\Webhooks\Door;
 
 /**
  * The endpoint at the hub that points to this shop, and a test through it.
@@ -19,16 +20,6 @@ final class WebhookProbe
     {
     }
 
-    public static function path(Container $app): string
-    {
-        return '/'.ltrim((string) $app->make('url')->route('trastienda.webhooks', [], false), '/');
-    }
-
-    public static function address(Container $app): string
-    {
-        return (string) $app->make('url')->route('trastienda.webhooks');
-    }
-
     /**
      * The endpoint whose address is this one, or at least this shop's path, or nothing.
      *
@@ -38,7 +29,7 @@ final class WebhookProbe
      */
     public function endpoint(?string $url = null): ?array
     {
-        $wanted = [$url ?? self::address($this->app), 'agent://'.self::path($this->app)];
+        $wanted = [$url ?? Door::url($this->app), 'agent://'.Door::path($this->app)];
         $list = (array) ($this->trastienda->request('GET', '/v1/webhook-endpoints?limit=200')['data'] ?? []);
 
         foreach ($list as $endpoint) {
@@ -78,7 +69,7 @@ final class WebhookProbe
             $endpoint = $this->endpoint();
 
             return match (true) {
-                $endpoint === null => Finding::warning(self::WHAT, 'el hub no tiene un endpoint con '.self::address($this->app), 'php artisan trastienda:install lo crea; APP_URL tiene que ser la dirección pública de la tienda.'),
+                $endpoint === null => Finding::warning(self::WHAT, 'el hub no tiene un endpoint con '.Door::url($this->app), 'php artisan trastienda:install lo crea; APP_URL tiene que ser la dirección pública de la tienda.'),
                 ($endpoint['enabled'] ?? true) !== true => Finding::bad(self::WHAT, 'el endpoint está deshabilitado: '.(string) ($endpoint['disabled_reason'] ?? ''), "Arreglá la ruta y habilitalo: POST /v1/webhook-endpoints/{$endpoint['id']}/enable. Lo pendiente se entrega entonces."),
                 ! $deep => Finding::good(self::WHAT, (string) $endpoint['url']),
                 default => $this->tested($endpoint),

@@ -111,7 +111,7 @@ final class SignedWebhook
 
     public function toRequest(?string $uri = null): Request
     {
-        return Request::create($uri ?? self::address(), 'POST', [], [], [], $this->server(), $this->body());
+        return Request::create($uri ?? Door::path(app()), 'POST', [], [], [], $this->server(), $this->body());
     }
 
     /**
@@ -130,15 +130,7 @@ final class SignedWebhook
      */
     public function post(object $test, ?string $uri = null): object
     {
-        return $test->call('POST', $uri ?? self::address(), [], [], [], $this->server(), $this->body());
-    }
-
-    /**
-     * Where `Route::trastiendaWebhooks()` is.
-     */
-    public static function address(): string
-    {
-        return route('trastienda.webhooks', [], false);
+        return $test->call('POST', $uri ?? Door::path(app()), [], [], [], $this->server(), $this->body());
     }
 
     /**

@@ -6,7 +6,9 @@ namespace Trastienda\Laravel\Console;
 
 use Closure;
 use Illuminate\Console\Command;
+use RuntimeException;
 use Throwable;
+use Trastienda\Exception\InvalidRequest;
 use Trastienda\Laravel\Doctor\Patience;
 use Trastienda\Laravel\Doctor\WebhookProbe;
 use Trastienda\Laravel\Trastienda;
@@ -32,7 +34,7 @@ final class TestCommand extends Command
 
         $this->step('Evento', function () use ($trastienda, $seconds): string {
             $id = $trastienda->event('trastienda.test', ['from' => (string) config('app.name')]);
-            $this->await($seconds, "el evento $id no llegó al hub", fn (): bool => $this->exists($trastienda, "/v1/events/$id"));
+            $this->await($seconds, "el evento $id no llegó al hub", fn (): bool => $this->find($trastienda, "/v1/events/$id") !== null);
 
             return "$id está en el hub";
         });
@@ -43,9 +45,14 @@ final class TestCommand extends Command
             $this->step('Correo', function () use ($trastienda, $seconds, $mail): string {
                 $id = (string) $trastienda->notify(['channel' => 'email', 'to' => $mail, 'subject' => 'Prueba de Trastienda', 'text' => 'Si leés esto, el correo de la tienda funciona.'])['id'];
                 $this->await($seconds, "el correo $id sigue pendiente: ¿tiene el hub un servidor SMTP?", function () use ($trastienda, $id): bool {
-                    $shown = $this->exists($trastienda, "/v1/notifications/$id") ? $trastienda->request('GET', "/v1/notifications/$id") : [];
+                    $shown = $this->find($trastienda, "/v1/notifications/$id") ?? [];
+                    $detail = $shown['detail'] ?? null;
 
-                    return ($shown['status'] ?? 'pending') === 'failed' ? throw new \RuntimeException('el servidor SMTP lo rechazó: '.(string) ($shown['detail'] ?? '')) : ($shown['status'] ?? 'pending') === 'sent';
+                    return match ($shown['status'] ?? 'pending') {
+                        'failed' => throw new RuntimeException('falló: '.(is_string($detail) ? $detail : 'sin detalle')),
+                        'sent' => true,
+                        default => false,
+                    };
                 });
 
                 return "$id salió para $mail";
@@ -54,12 +61,12 @@ final class TestCommand extends Command
 
         if (Door::exists($this->laravel)) {
             $this->step('Webhook', function () use ($probe, $seconds): string {
-                $endpoint = $probe->endpoint() ?? throw new \RuntimeException('el hub no tiene un endpoint para esta tienda: php artisan trastienda:install');
+                $endpoint = $probe->endpoint() ?? throw new RuntimeException('el hub no tiene un endpoint para esta tienda: php artisan trastienda:install');
                 $delivery = $probe->test((string) $endpoint['id'], $seconds);
 
                 return ($delivery['status'] ?? null) === 'sent'
                     ? "ida y vuelta por {$endpoint['url']}"
-                    : throw new \RuntimeException('no llegó: '.(string) ($delivery['last_error'] ?? $delivery['last_response_code'] ?? 'sin respuesta').'; php artisan trastienda:doctor dice por qué');
+                    : throw new RuntimeException('no llegó: '.(string) ($delivery['last_error'] ?? $delivery['last_response_code'] ?? 'sin respuesta').'; php artisan trastienda:doctor dice por qué');
             });
         }
 
@@ -88,19 +95,19 @@ final class TestCommand extends Command
     private function await(int $seconds, string $otherwise, Closure $condition): void
     {
         if (! Patience::until($seconds, $condition)) {
-            throw new \RuntimeException($otherwise);
+            throw new RuntimeException($otherwise);
         }
     }
 
-    private function exists(Trastienda $trastienda, string $path): bool
+    /**
+     * @return array<array-key, mixed>|null null while the agent has it and the hub not yet
+     */
+    private function find(Trastienda $trastienda, string $path): ?array
     {
         try {
-            $trastienda->request('GET', $path);
-
-            return true;
-        } catch (\Trastienda\Exception\InvalidRequest $exception) {
-            // The agent has it and the hub not yet.
-            return $exception->getCode() === 404 ? false : throw $exception;
+            return $trastienda->request('GET', $path);
+        } catch (InvalidRequest $exception) {
+            return $exception->getCode() === 404 ? null : throw $exception;
         }
     }
 }

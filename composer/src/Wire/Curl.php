@@ -174,10 +174,10 @@ final class Curl
             return null;
         }
 
-        // `data` is an object even when it is empty; PHP cannot tell by itself.
+        // These are objects even when they are empty; PHP cannot tell by itself.
         $body = $call->body ?? [];
 
-        foreach (['data', 'metadata'] as $name) {
+        foreach (['data', 'metadata', 'payer', 'back_urls', 'headers', 'sample'] as $name) {
             if (($body[$name] ?? null) === []) {
                 $body[$name] = (object) [];
             }

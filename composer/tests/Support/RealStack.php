@@ -22,6 +22,11 @@ final class RealStack
 
     public readonly string $mails;
 
+    public readonly string $smtp;
+
+    /** @var array<string, string> the simulator's Argentine seller */
+    public readonly array $seller;
+
     public readonly string $socket;
 
     public readonly string $key;
@@ -39,8 +44,8 @@ final class RealStack
         mkdir($this->directory, 0755, true);
         chmod($this->directory, 0755);
 
-        [$this->simulator, $seller] = $this->startSimulator();
-        ['smtp' => $smtp, 'http' => $http] = json_decode($this->start('mails', ['/usr/bin/python3', dirname(__DIR__, 3).'/examples/mail-catcher/catcher.py', '--smtp', '127.0.0.1:0', '--http', '127.0.0.1:0'], [], announces: true), true, 512, JSON_THROW_ON_ERROR);
+        [$this->simulator, $this->seller] = $this->startSimulator();
+        ['smtp' => $this->smtp, 'http' => $http] = json_decode($this->start('mails', ['/usr/bin/python3', dirname(__DIR__, 3).'/examples/mail-catcher/catcher.py', '--smtp', '127.0.0.1:0', '--http', '127.0.0.1:0'], [], announces: true), true, 512, JSON_THROW_ON_ERROR);
         $this->mails = "http://$http";
 
         $address = '127.0.0.1:'.self::freePort();
@@ -51,14 +56,14 @@ final class RealStack
             'TRASTIENDA_PUBLIC_URL' => $this->hub,
             'TRASTIENDA_ADMIN_TOKEN' => self::ADMIN,
             'TRASTIENDA_OUTBOUND_ALLOW' => '127.0.0.0/8',
-            'TRASTIENDA_SMTP_URL' => "smtp://$smtp",
+            'TRASTIENDA_SMTP_URL' => "smtp://$this->smtp",
             'TRASTIENDA_MAIL_FROM' => 'Trastienda <hola@example.com>',
             'TRASTIENDA_MERCADOPAGO_URL' => $this->simulator,
         ]);
         self::until('the hub is ready', fn (): bool => self::http('GET', "$this->hub/readyz")[0] === 200);
 
         [$this->project, $this->key] = $this->createProject('Mate y Compañía', 'mates.example.com');
-        self::http('PUT', "$this->hub/v1/payment-providers/mercadopago", ['access_token' => $seller['access_token'], 'webhook_secret' => $seller['webhook_secret']], $this->key);
+        self::http('PUT', "$this->hub/v1/payment-providers/mercadopago", ['access_token' => $this->seller['access_token'], 'webhook_secret' => $this->seller['webhook_secret']], $this->key);
         $this->socket = $this->startAgent('mate', $this->key);
     }
 
@@ -146,8 +151,16 @@ final class RealStack
 
     public function stop(): void
     {
+        $postgres = (int) @file("$this->directory/hub/postgresql/data/postmaster.pid")[0];
+
         foreach (array_reverse(array_keys($this->processes)) as $name) {
             $this->stopProcess($name);
+        }
+
+        // A hub that was told to end has ended its PostgreSQL; one that fell over has not.
+        for ($tries = 0; $tries < 500 && $postgres > 0 && str_contains((string) @file_get_contents("/proc/$postgres/cmdline"), $this->directory); $tries++) {
+            $tries === 300 && posix_kill($postgres, 3);
+            usleep(20_000);
         }
 
         (new \Illuminate\Filesystem\Filesystem())->deleteDirectory($this->directory);

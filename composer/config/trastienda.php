@@ -3,7 +3,6 @@
 declare(strict_types=1);
 
 return [
-
     // Whether this shop talks to Trastienda at all. When false, events and
     // notifications are dropped with an id, features answer their default and
     // payments refuse to start: useful in a test suite or during an import.

@@ -9,7 +9,6 @@ use Illuminate\Support\Traits\Macroable;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Features\Features;
 use Trastienda\Laravel\Outgoing\Outgoing;
-use Trastienda\Laravel\IdempotencyKey;
 use Trastienda\Laravel\Payments\Payments;
 use Trastienda\Laravel\Wire\Call;
 use Trastienda\Laravel\Wire\Options;

@@ -45,7 +45,8 @@ final class Outbox
             'call' => json_encode($call->withoutHeader('Prefer')->toArray(), JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_PRESERVE_ZERO_FRACTION),
             'available_at' => $now,
             'created_at' => $now,
-        ]);
+            // PostgreSQL has to be told which column it is that counts.
+        ], 'position');
     }
 
     /**

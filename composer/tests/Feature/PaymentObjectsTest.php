@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Tests\Feature;
 
 use Illuminate\Database\Eloquent\Model;
-use Illuminate\Support\Facades\Blade;
 use Illuminate\Support\Facades\View;
 use LogicException;
 use Trastienda\Laravel\Facades\Trastienda;

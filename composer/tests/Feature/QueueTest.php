@@ -12,8 +12,8 @@ use Illuminate\Support\Facades\Artisan;
 use Illuminate\Support\Facades\DB;
 use Illuminate\Support\Facades\Schema;
 use RuntimeException;
-use Trastienda\Exception\HubUnavailable;
 use Trastienda\Exception\AgentUnavailable;
+use Trastienda\Exception\HubUnavailable;
 use Trastienda\Laravel\Facades\Trastienda;
 use Trastienda\Laravel\Tests\TestCase;
 

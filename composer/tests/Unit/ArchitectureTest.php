@@ -4,8 +4,8 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Tests\Unit;
 
-use PHPUnit\Framework\TestCase;
 use PhpToken;
+use PHPUnit\Framework\TestCase;
 
 /**
  * The package's habits, held by a machine.

@@ -92,6 +92,11 @@ final class PurchaseTest extends TestCase
 
             return array_diff(['order.paid L-1', 'order.paid L-3', 'order.paid L-4', 'payment.refunded L-3'], $heard) === [];
         });
+
+        // What was delivered already is a duplicate for whoever listens without an address.
+        [$code, $output] = $shop->artisan('trastienda:webhooks', 'listen', '--once', '--since=2026-01-01T00:00:00Z', '--events=order.paid');
+        self::assertSame([0, 4], [$code, substr_count($output, '200  order.paid')], $output);
+        self::assertCount(4, array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid'));
     }
 
     private function application(): Application

@@ -53,6 +53,7 @@ final class Examination
             $this->table(),
             $reachable ? $this->webhook($deep) : null,
             $this->outbox(),
+            $this->queue(),
         ]));
     }
 
@@ -241,5 +242,31 @@ final class Examination
         return $failed > 0
             ? Finding::warning('Outbox', "$waiting en espera, $failed rechazadas", 'php artisan trastienda:outbox --list las muestra; --retry las vuelve a intentar.')
             : Finding::good('Outbox', "$waiting en espera; la vacía php artisan schedule:run");
+    }
+
+    /**
+     * Laravel's own queue, where something of ours may wait in it.
+     */
+    private function queue(): ?Finding
+    {
+        $webhooks = $this->config->get('trastienda.webhooks.queue');
+        $names = array_filter([
+            $this->settings->fallback === 'queue' ? [$this->settings->queue->connection, $this->settings->queue->name] : null,
+            is_string($webhooks) || $webhooks === true ? [$this->config->get('trastienda.webhooks.queue_connection'), is_string($webhooks) ? $webhooks : null] : null,
+        ]);
+
+        if ($names === []) {
+            return null;
+        }
+
+        try {
+            $waiting = array_sum(array_map(fn (array $name): int => (int) $this->app->make('queue')->connection($name[0])->size($name[1]), $names));
+        } catch (Throwable $exception) {
+            return Finding::bad('Cola de Laravel', $exception->getMessage(), 'Revisá QUEUE_CONNECTION: lo que nadie tome ahora no tiene dónde esperar.');
+        }
+
+        return $waiting > 100
+            ? Finding::warning('Cola de Laravel', "$waiting trabajos en espera", '¿Corre php artisan queue:work?')
+            : Finding::good('Cola de Laravel', "$waiting trabajos en espera");
     }
 }

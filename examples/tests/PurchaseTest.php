@@ -81,7 +81,14 @@ final class PurchaseTest extends TestCase
         RealStack::until('the order is paid in the shop', fn (): bool => $shop->call('GET', "/orders/{$order['order_id']}")[2]['status'] === 'paid');
         self::assertCount(1, array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid'));
 
-        // And on a laptop, without a browser.
+        // And on a laptop, without a browser: what the shop started, and what is made up.
+        $second = $shop->call('POST', '/orders', '{"product": "yerba-kilo", "email": "leo@example.com"}')[2];
+        $started = $shop->call('POST', "/orders/{$second['order_id']}/checkout")[2];
+        [$code, $output] = $shop->artisan('trastienda:trigger', 'payment.approved', $second['order_id']);
+        self::assertSame(0, $code, $output);
+        self::assertStringContainsString($started['payment_id'], $output);
+        RealStack::until('the second order is paid', fn (): bool => $shop->call('GET', "/orders/{$second['order_id']}")[2]['status'] === 'paid');
+
         foreach (['payment.approved' => 'L-1', 'payment.rejected' => 'L-2', 'payment.refunded' => 'L-3', 'order.paid' => 'L-4'] as $what => $pretended) {
             [$code, $output] = $shop->artisan('trastienda:trigger', $what, $pretended);
             self::assertSame(0, $code, $output);
@@ -95,8 +102,8 @@ final class PurchaseTest extends TestCase
 
         // What was delivered already is a duplicate for whoever listens without an address.
         [$code, $output] = $shop->artisan('trastienda:webhooks', 'listen', '--once', '--since=2026-01-01T00:00:00Z', '--events=order.paid');
-        self::assertSame([0, 4], [$code, substr_count($output, '200  order.paid')], $output);
-        self::assertCount(4, array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid'));
+        self::assertSame([0, 5], [$code, substr_count($output, '200  order.paid')], $output);
+        self::assertCount(5, array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid'));
     }
 
     private function application(): Application

@@ -63,7 +63,8 @@ final class TriggerCommand extends Command
 
     private function payment(string $what, string $order, Payments $payments, Simulator $simulator): int
     {
-        $payment = $payments->create([
+        // What the shop has started is what the customer pays.
+        $payment = $this->open($payments->forOrder($order)) ?? $payments->create([
             'order_id' => $order,
             'amount' => (string) $this->option('amount'),
             'currency' => (string) ($this->option('currency') ?? config('trastienda.currency', 'ARS')),
@@ -97,6 +98,20 @@ final class TriggerCommand extends Command
         }
 
         return self::SUCCESS;
+    }
+
+    /**
+     * @param  list<Payment>  $payments
+     */
+    private function open(array $payments): ?Payment
+    {
+        foreach ($payments as $payment) {
+            if ($payment->isPending() && $payment->providerReference !== null) {
+                return $payment;
+            }
+        }
+
+        return null;
     }
 
     private function local(string $what, string $order): int

@@ -105,6 +105,26 @@ final class InstallCommandTest extends TestCase
         self::assertStringContainsString("TRASTIENDA_API_KEY=$this->key", (string) file_get_contents("$this->shop/.env"));
     }
 
+    public function test_on_a_laptop_the_hub_needs_no_way_in(): void
+    {
+        $this->app['config']->set('app.url', 'http://localhost');
+        $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 422, 'body' => ['code' => 'validation_failed', 'detail' => 'Not valid.']]);
+
+        self::assertSame(0, $this->install($hub));
+        self::assertStringContainsString('trastienda:webhooks listen', Artisan::output());
+    }
+
+    public function test_a_database_that_is_not_there_keeps_nothing_else_from_being_set_up(): void
+    {
+        $this->app['config']->set('database.connections.sqlite.database', '/nowhere/at/all.sqlite');
+        $this->app['db']->purge();
+        $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 201, 'body' => ['id' => 'whe_1', 'secret' => 'whsec_c2VjcmV0']]);
+
+        self::assertSame(0, $this->install($hub));
+        self::assertStringContainsString('php artisan migrate', Artisan::output());
+        self::assertStringContainsString('TRASTIENDA_WEBHOOK_SECRET', (string) file_get_contents("$this->shop/.env"));
+    }
+
     public function test_it_asks_for_what_it_does_not_know(): void
     {
         $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 201, 'body' => ['id' => 'whe_1', 'secret' => 'whsec_c2VjcmV0']]);

@@ -32,7 +32,7 @@ final class ApiKey
         $result = '';
 
         for ($i = 0; $i < 6; $i++) {
-            $result = $digits[$number % 62].$result;
+            $result = substr($digits, $number % 62, 1).$result;
             $number = intdiv($number, 62);
         }
 

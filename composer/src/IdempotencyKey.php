@@ -31,7 +31,10 @@ final class IdempotencyKey
      */
     public static function forNotification(array $notification, int $attempt): ?string
     {
-        ['order_id' => $order, 'template' => $template, 'channel' => $channel, 'to' => $to] = $notification + ['order_id' => null, 'template' => null, 'channel' => null, 'to' => null];
+        $order = $notification['order_id'] ?? null;
+        $template = $notification['template'] ?? null;
+        $channel = $notification['channel'] ?? null;
+        $to = $notification['to'] ?? null;
 
         if (! is_string($order) || ! is_string($template) || ! is_string($channel) || ! is_string($to)) {
             return null;

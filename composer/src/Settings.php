@@ -38,7 +38,7 @@ final class Settings
     }
 
     /**
-     * @param  array<string, mixed>  $config
+     * @param  array<array-key, mixed>  $config
      */
     public static function fromConfig(#[SensitiveParameter] array $config): self
     {

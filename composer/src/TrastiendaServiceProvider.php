@@ -32,6 +32,7 @@ use Trastienda\Laravel\Webhooks\EventClasses;
 use Trastienda\Laravel\Webhooks\VerifyWebhookSignature;
 use Trastienda\Laravel\Webhooks\WebhookController;
 use Trastienda\Laravel\Webhooks\WebhookHandler;
+use Trastienda\Laravel\Webhooks\WebhookSettings;
 
 /**
  * Ties the package to Laravel. Nothing is read, checked or opened before it is used.
@@ -100,17 +101,16 @@ final class TrastiendaServiceProvider extends ServiceProvider
 
     private function registerWebhooks(): void
     {
-        $this->app->singleton(ReceivedWebhooks::class, fn (Container $app): ReceivedWebhooks => new DatabaseReceivedWebhooks(
-            $app->make('db'),
-            $app->make('config')->get('trastienda.webhooks.connection'),
-            (string) $app->make('config')->get('trastienda.webhooks.table', 'trastienda_webhooks'),
-        ));
-        $this->app->bind(WebhookHandler::class, fn (Container $app): WebhookHandler => new WebhookHandler(
-            $app->make(ReceivedWebhooks::class),
-            $app->make('events'),
-            new EventClasses((array) $app->make('config')->get('trastienda.webhooks.events', [])),
-            $app->make('config')->get('trastienda.webhooks.handle_replays') === true,
-        ));
+        $this->app->singleton(ReceivedWebhooks::class, function (Container $app): ReceivedWebhooks {
+            $settings = WebhookSettings::read($app->make('config'));
+
+            return new DatabaseReceivedWebhooks($app->make('db'), $settings->connection, $settings->table);
+        });
+        $this->app->bind(WebhookHandler::class, function (Container $app): WebhookHandler {
+            $settings = WebhookSettings::read($app->make('config'));
+
+            return new WebhookHandler($app->make(ReceivedWebhooks::class), $app->make('events'), new EventClasses($settings->events), $settings->handlesReplays);
+        });
 
         // Here and not in boot(), so that it exists whenever a shop's routes are read. The
         // router makes the closure its own: `self` would be the router. The backslash keeps the

@@ -82,7 +82,7 @@ final class TestCommand extends Command
 
         try {
             $told = $step();
-            $this->line(sprintf('<info>✓</info> %s: %s (%d ms)', $what, $told, intdiv(hrtime(true) - $since, 1_000_000)));
+            $this->line(sprintf('<info>✓</info> %s: %s (%d ms)', $what, $told, (hrtime(true) - $since) / 1_000_000));
         } catch (Throwable $exception) {
             $this->failed = true;
             $this->line("<fg=red>✗</> $what: ".$exception->getMessage());

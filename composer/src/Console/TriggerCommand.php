@@ -43,7 +43,8 @@ final class TriggerCommand extends Command
             return self::FAILURE;
         }
 
-        $order = is_string($this->argument('order')) ? $this->argument('order') : 'PRUEBA-'.strtoupper(bin2hex(random_bytes(3)));
+        $given = $this->argument('order');
+        $order = is_string($given) ? $given : 'PRUEBA-'.strtoupper(bin2hex(random_bytes(3)));
 
         if ($this->option('local')) {
             return $this->local($what, $order);

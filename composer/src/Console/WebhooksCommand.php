@@ -55,7 +55,8 @@ final class WebhooksCommand extends Command
             config(['trastienda.webhooks.secret' => 'whsec_'.base64_encode(random_bytes(24))]);
         }
 
-        $since = is_string($this->option('since')) ? Carbon::parse($this->option('since')) : Carbon::now();
+        $given = $this->option('since');
+        $since = is_string($given) ? Carbon::parse($given) : Carbon::now();
         $seen = [];
         $this->info('Escuchando los eventos del hub desde '.$since->toIso8601String().'. Ctrl-C termina.');
 

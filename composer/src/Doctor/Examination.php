@@ -16,6 +16,7 @@ use Trastienda\Laravel\Settings;
 use Trastienda\Laravel\Transports\HttpTransport;
 use Trastienda\Laravel\Webhooks\Door;
 use Trastienda\Laravel\Webhooks\Signature;
+use Trastienda\Laravel\Webhooks\WebhookSettings;
 use Trastienda\Laravel\Wire\Call;
 
 /**
@@ -180,7 +181,7 @@ final class Examination
 
         $theirs = strtotime($date);
         $skew = $theirs === false ? 0 : abs(Carbon::now()->getTimestamp() - $theirs);
-        $tolerance = (int) $this->config->get('trastienda.webhooks.tolerance', 300);
+        $tolerance = WebhookSettings::read($this->config)->tolerance;
         $fix = 'Sincronizá el reloj de este servidor: timedatectl set-ntp true.';
 
         return match (true) {
@@ -193,7 +194,7 @@ final class Examination
     private function secret(): Finding
     {
         try {
-            Signature::withSecrets($this->config->get('trastienda.webhooks.secret'));
+            Signature::withSecrets(WebhookSettings::read($this->config)->secret);
         } catch (InvalidConfig $exception) {
             return Finding::warning('Secreto de webhooks', $exception->getMessage(), 'php artisan trastienda:install crea el endpoint en el hub y guarda su secreto.');
         }
@@ -211,8 +212,8 @@ final class Examination
     private function table(): Finding
     {
         try {
-            $connection = $this->config->get('trastienda.webhooks.connection');
-            $exists = $this->app->make('db')->connection($connection)->getSchemaBuilder()->hasTable((string) $this->config->get('trastienda.webhooks.table', 'trastienda_webhooks'));
+            $settings = WebhookSettings::read($this->config);
+            $exists = $this->app->make('db')->connection($settings->connection)->getSchemaBuilder()->hasTable($settings->table);
         } catch (Throwable $exception) {
             return Finding::bad('Tabla de webhooks', $exception->getMessage(), 'Revisá la conexión a la base de datos de la tienda.');
         }
@@ -249,10 +250,10 @@ final class Examination
      */
     private function queue(): ?Finding
     {
-        $webhooks = $this->config->get('trastienda.webhooks.queue');
+        $webhooks = WebhookSettings::read($this->config);
         $names = array_filter([
             $this->settings->fallback === 'queue' ? [$this->settings->queue->connection, $this->settings->queue->name] : null,
-            is_string($webhooks) || $webhooks === true ? [$this->config->get('trastienda.webhooks.queue_connection'), is_string($webhooks) ? $webhooks : null] : null,
+            $webhooks->queued ? [$webhooks->queueConnection, $webhooks->queue] : null,
         ]);
 
         if ($names === []) {

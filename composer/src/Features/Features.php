@@ -91,12 +91,14 @@ final class Features
 
     private function remembered(string $flag): string
     {
-        if ($this->cache === null || $this->ttl === 0) {
+        $cache = $this->cache;
+
+        if ($cache === null || $this->ttl === 0) {
             return $this->ask($flag);
         }
 
         $name = $this->name($flag);
-        $known = $this->cache->get($name);
+        $known = $cache->get($name);
 
         if (is_string($known)) {
             return $known;
@@ -107,15 +109,15 @@ final class Features
         } catch (TrastiendaException) {
             // The last that was known, and for some seconds nobody asks again: a page with ten
             // flags must not wait ten times for a hub that is away.
-            $last = $this->cache->get("$name:last");
+            $last = $cache->get("$name:last");
             $answer = is_string($last) ? $last : self::UNKNOWN;
-            $this->cache->put($name, $answer, min($this->ttl, self::PAUSE));
+            $cache->put($name, $answer, min($this->ttl, self::PAUSE));
 
             return $answer;
         }
 
-        $this->cache->put($name, $answer, $this->ttl);
-        $this->cache->put("$name:last", $answer, self::LAST);
+        $cache->put($name, $answer, $this->ttl);
+        $cache->put("$name:last", $answer, self::LAST);
 
         return $answer;
     }

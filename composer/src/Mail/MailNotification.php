@@ -112,13 +112,11 @@ final class MailNotification
             return [];
         }
 
-        $names = [
+        return array_values(array_filter([
             $part->hasContentId() ? $part->getContentId() : null,
             self::parameter($part, 'Content-Disposition', 'filename'),
             self::parameter($part, 'Content-Type', 'name'),
-        ];
-
-        return array_values(array_filter($names, fn (?string $name): bool => $name !== null && $name !== ''));
+        ], is_string(...)));
     }
 
     private static function parameter(DataPart $part, string $header, string $name): ?string

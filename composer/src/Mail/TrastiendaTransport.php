@@ -9,6 +9,7 @@ use Psr\Log\LoggerInterface;
 use Symfony\Component\Mailer\Exception\TransportException;
 use Symfony\Component\Mailer\SentMessage;
 use Symfony\Component\Mailer\Transport\AbstractTransport;
+use Symfony\Component\Mime\Message;
 use Symfony\Component\Mime\MessageConverter;
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Ids;
@@ -39,7 +40,13 @@ final class TrastiendaTransport extends AbstractTransport
 
     protected function doSend(SentMessage $message): void
     {
-        $mail = MailNotification::from(MessageConverter::toEmail($message->getOriginalMessage()));
+        $original = $message->getOriginalMessage();
+
+        if (! $original instanceof Message) {
+            throw new TransportException('The mailer "trastienda" sends what has a subject and a text, not raw bytes.');
+        }
+
+        $mail = MailNotification::from(MessageConverter::toEmail($original));
         $recipients = $message->getEnvelope()->getRecipients();
         $first = null;
 
@@ -52,7 +59,7 @@ final class TrastiendaTransport extends AbstractTransport
                 $reply = $this->outgoing->send($call);
             } catch (TrastiendaException $exception) {
                 // What Laravel's failover mailer waits for.
-                throw new TransportException($exception->getMessage(), $exception->getCode(), $exception);
+                throw new TransportException($exception->getMessage(), (int) $exception->getCode(), $exception);
             }
 
             $first ??= $reply->text('id') ?? $id;

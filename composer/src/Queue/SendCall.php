@@ -24,7 +24,7 @@ final class SendCall implements ShouldBeEncrypted, ShouldQueue
     public int $tries = 40;
 
     /**
-     * @param  array{method: string, path: string, body: array<string, mixed>|null, headers: array<string, string>}  $call
+     * @param  array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}  $call
      */
     public function __construct(public array $call)
     {

@@ -28,10 +28,8 @@ final class VerifyWebhookSignature
         $id = (string) $request->headers->get('webhook-id');
 
         try {
-            Signature::withSecrets(
-                $this->config->get('trastienda.webhooks.secret'),
-                (int) $this->config->get('trastienda.webhooks.tolerance', 300),
-            )->verify(
+            $settings = WebhookSettings::read($this->config);
+            Signature::withSecrets($settings->secret, $settings->tolerance)->verify(
                 $id,
                 (string) $request->headers->get('webhook-timestamp'),
                 (string) $request->headers->get('webhook-signature'),

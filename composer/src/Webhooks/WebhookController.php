@@ -32,9 +32,9 @@ final class WebhookController
             return new JsonResponse(['code' => 'malformed_event'], 400);
         }
 
-        $queue = $config->get('trastienda.webhooks.queue');
+        $settings = WebhookSettings::read($config);
 
-        if (! is_string($queue) && $queue !== true) {
+        if (! $settings->queued) {
             return $this->answer(! $handler->handle($webhook), false);
         }
 
@@ -42,10 +42,7 @@ final class WebhookController
             return $this->answer(true, false);
         }
 
-        $connection = $config->get('trastienda.webhooks.queue_connection');
-        $app->make(Dispatcher::class)->dispatch((new HandleWebhook($webhook->toArray()))
-            ->onConnection(is_string($connection) ? $connection : null)
-            ->onQueue(is_string($queue) ? $queue : null));
+        $app->make(Dispatcher::class)->dispatch((new HandleWebhook($webhook->toArray()))->onConnection($settings->queueConnection)->onQueue($settings->queue));
 
         return $this->answer(false, true);
     }

@@ -13,7 +13,7 @@ final class Call
     private const IDENTIFIED = ['/v1/events', '/v1/notifications', '/v1/payments'];
 
     /**
-     * @param  array<string, mixed>|null  $body
+     * @param  array<array-key, mixed>|null  $body
      * @param  array<string, string>  $headers
      * @param  int|null  $timeoutMs  null: what the transport allows for an acknowledgement
      */
@@ -97,7 +97,7 @@ final class Call
      * What a queue or an outbox keeps. How long PHP may wait is left behind: that was the
      * patience of whoever made the call.
      *
-     * @return array{method: string, path: string, body: array<string, mixed>|null, headers: array<string, string>}
+     * @return array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}
      */
     public function toArray(): array
     {
@@ -105,7 +105,7 @@ final class Call
     }
 
     /**
-     * @param  array{method: string, path: string, body: array<string, mixed>|null, headers: array<string, string>}  $kept
+     * @param  array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}  $kept
      */
     public static function fromArray(array $kept): self
     {

@@ -41,7 +41,7 @@ final class Curl
         try {
             return $this->attempt($call, $body, $timeoutMs);
         } catch (TransferFailed $failure) {
-            $left = intdiv($deadline - hrtime(true), 1_000_000);
+            $left = intdiv((int) ($deadline - hrtime(true)), 1_000_000);
 
             if (! $failure->connectionLost || ! $call->isRepeatable() || $left < 1) {
                 throw $failure;
@@ -69,9 +69,8 @@ final class Curl
             CURLOPT_CONNECTTIMEOUT_MS => min($this->connectMs, $timeoutMs),
             CURLOPT_TIMEOUT_MS => $timeoutMs,
             CURLOPT_HEADERFUNCTION => function (CurlHandle $_, string $line) use (&$headers): int {
-                [$name, $value] = explode(':', $line, 2) + [1 => null];
-
-                if ($value !== null) {
+                if (str_contains($line, ':')) {
+                    [$name, $value] = explode(':', $line, 2);
                     $headers[strtolower(trim($name))] = trim($value);
                 }
 

@@ -10,27 +10,25 @@ namespace Trastienda\Laravel;
 final class About
 {
     /**
-     * @param  array<string, mixed>  $status  what `Diagnosis` found
      * @return array<string, string>
      */
-    public static function lines(array $status): array
+    public static function lines(StatusReport $status): array
     {
-        $agent = (array) $status['agent'];
-        $hub = (array) $status['hub'];
-        $buffered = $agent['buffered'] ?? null;
+        $buffered = $status->int('agent.buffered');
+        $project = $status->text('hub.project');
 
         return [
-            'Enabled' => $status['enabled'] ? 'yes' : 'no',
-            'Transport' => (string) ($status['transport'] ?? $status['transport_error']),
-            'Extension' => $status['extension']['usable'] ? (string) ($status['extension']['version'] ?? 'loaded') : 'not used',
-            'Agent' => $agent['reachable'] ? 'up'.(is_int($buffered) ? ", $buffered buffered" : '') : 'not reached',
+            'Enabled' => $status->is('enabled') ? 'yes' : 'no',
+            'Transport' => $status->text('transport') ?? (string) $status->text('transport_error'),
+            'Extension' => $status->is('extension.usable') ? $status->text('extension.version') ?? 'loaded' : 'not used',
+            'Agent' => $status->is('agent.reachable') ? 'up'.($buffered === null ? '' : ", $buffered buffered") : 'not reached',
             'Hub' => match (true) {
-                ! $hub['configured'] => 'no address',
-                $hub['accepted'] => 'up'.(is_string($hub['project']) ? " ({$hub['project']})" : ''),
-                $hub['reachable'] => 'refuses the key',
+                ! $status->is('hub.configured') => 'no address',
+                $status->is('hub.accepted') => 'up'.($project === null ? '' : " ($project)"),
+                $status->is('hub.reachable') => 'refuses the key',
                 default => 'not reached',
             },
-            'Key' => $status['key_last_four'] === null ? 'not set' : "…{$status['key_last_four']}",
+            'Key' => $status->text('key_last_four') === null ? 'not set' : "…{$status->text('key_last_four')}",
         ];
     }
 }

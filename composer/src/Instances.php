@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel;
 
-use Illuminate\Contracts\Foundation\Application;
+use Illuminate\Foundation\Application;
 use Trastienda\Laravel\Contracts\ReceivedWebhooks;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Features\Features;

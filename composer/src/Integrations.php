@@ -107,7 +107,7 @@ final class Integrations
     private function about(): array
     {
         try {
-            $status = $this->app->make(Diagnosis::class)->run();
+            $status = new StatusReport($this->app->make(Diagnosis::class)->run());
         } catch (Throwable $exception) {
             return ['Problem' => $exception->getMessage()];
         }

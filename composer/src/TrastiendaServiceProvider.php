@@ -4,8 +4,12 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel;
 
+use Illuminate\Contracts\Cache\Factory;
 use Illuminate\Contracts\Cache\Repository;
+use Illuminate\Contracts\Config\Repository as Config;
 use Illuminate\Contracts\Container\Container;
+use Illuminate\Contracts\Events\Dispatcher;
+use Illuminate\Database\DatabaseManager;
 use Illuminate\Routing\Route;
 use Illuminate\Routing\Router;
 use Illuminate\Support\Facades\Route as Routes;
@@ -79,12 +83,12 @@ final class TrastiendaServiceProvider extends ServiceProvider
 
     private function registerCalls(): void
     {
-        $this->app->singleton(Settings::class, fn (Container $app): Settings => Settings::fromConfig($app->make('config')->get('trastienda', [])));
+        $this->app->singleton(Settings::class, fn (Container $app): Settings => Settings::fromConfig((array) $app->make(Config::class)->get('trastienda', [])));
         $this->app->singleton(Extension::class);
         $this->app->singleton(JobKeys::class);
         $this->app->singleton(Transport::class, LazyTransport::class);
         $this->app->singleton(Outgoing::class);
-        $this->app->singleton(Outbox::class, fn (Container $app): Outbox => new Outbox($app->make('db'), $app->make(Settings::class)->outbox, $app->make(Transport::class)));
+        $this->app->singleton(Outbox::class, fn (Container $app): Outbox => new Outbox($app->make(DatabaseManager::class), $app->make(Settings::class)->outbox, $app->make(Transport::class)));
         $this->app->singleton(Payments::class, fn (Container $app): Payments => new Payments(
             $app->make(Transport::class),
             $app->make(Settings::class)->timeouts,
@@ -102,14 +106,14 @@ final class TrastiendaServiceProvider extends ServiceProvider
     private function registerWebhooks(): void
     {
         $this->app->singleton(ReceivedWebhooks::class, function (Container $app): ReceivedWebhooks {
-            $settings = WebhookSettings::read($app->make('config'));
+            $settings = WebhookSettings::read($app->make(Config::class));
 
-            return new DatabaseReceivedWebhooks($app->make('db'), $settings->connection, $settings->table);
+            return new DatabaseReceivedWebhooks($app->make(DatabaseManager::class), $settings->connection, $settings->table);
         });
         $this->app->bind(WebhookHandler::class, function (Container $app): WebhookHandler {
-            $settings = WebhookSettings::read($app->make('config'));
+            $settings = WebhookSettings::read($app->make(Config::class));
 
-            return new WebhookHandler($app->make(ReceivedWebhooks::class), $app->make('events'), new EventClasses($settings->events), $settings->handlesReplays);
+            return new WebhookHandler($app->make(ReceivedWebhooks::class), $app->make(Dispatcher::class), new EventClasses($settings->events), $settings->handlesReplays);
         });
 
         // Here and not in boot(), so that it exists whenever a shop's routes are read. The
@@ -128,7 +132,7 @@ final class TrastiendaServiceProvider extends ServiceProvider
     private static function cache(Container $app): ?Repository
     {
         try {
-            return $app->make('cache')->store();
+            return $app->make(Factory::class)->store();
         } catch (Throwable) {
             return null;
         }

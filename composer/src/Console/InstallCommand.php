@@ -5,6 +5,8 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Console;
 
 use Illuminate\Console\Command;
+use Illuminate\Foundation\Application;
+use RuntimeException;
 use Throwable;
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\ApiKey;
@@ -56,7 +58,7 @@ final class InstallCommand extends Command
         $this->migrate();
         $ready = $this->option('no-webhook') || $this->webhooks();
 
-        if ($this->laravel->configurationIsCached()) {
+        if ($this->application()->configurationIsCached()) {
             $this->warn('La configuración está en caché: corré php artisan config:cache para que valga lo nuevo.');
         }
 
@@ -176,13 +178,13 @@ final class InstallCommand extends Command
             return;
         }
 
-        (new EnvironmentFile($this->laravel->environmentFilePath()))->set($values);
+        (new EnvironmentFile($this->application()->environmentFilePath()))->set($values);
 
         foreach ($values as $name => $value) {
             config(["trastienda.{$settings[$name]}" => $value]);
         }
 
-        Instances::forget($this->laravel);
+        Instances::forget($this->application());
     }
 
     private function answer(string $option, string $question, mixed $default, bool $secret = false): ?string
@@ -205,5 +207,13 @@ final class InstallCommand extends Command
     private function text(mixed $value): ?string
     {
         return is_string($value) && trim($value) !== '' ? trim($value) : null;
+    }
+
+    /**
+     * Laravel's own application, and not only its contract.
+     */
+    private function application(): Application
+    {
+        return $this->laravel instanceof Application ? $this->laravel : throw new RuntimeException('This needs a Laravel application.');
     }
 }

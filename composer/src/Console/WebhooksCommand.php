@@ -87,7 +87,7 @@ final class WebhooksCommand extends Command
     {
         $query = http_build_query(['created_after' => $since->copy()->utc()->format('Y-m-d\TH:i:s.v\Z'), 'limit' => 200]);
         $data = array_reverse(array_values(array_filter((array) ($trastienda->request('GET', "/v1/events?$query")['data'] ?? []), 'is_array')));
-        $wanted = (array) $this->option('events');
+        $wanted = array_values(array_filter((array) $this->option('events'), is_string(...)));
 
         return array_values(array_filter($data, fn (array $event): bool => is_string($event['id'] ?? null) && is_string($event['type'] ?? null)
             // What the hub fans out to nobody reaches nobody here either.

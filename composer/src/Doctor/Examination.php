@@ -6,6 +6,8 @@ namespace Trastienda\Laravel\Doctor;
 
 use Illuminate\Contracts\Config\Repository as Config;
 use Illuminate\Contracts\Container\Container;
+use Illuminate\Contracts\Queue\Factory as QueueFactory;
+use Illuminate\Database\DatabaseManager;
 use Illuminate\Support\Carbon;
 use Throwable;
 use Trastienda\Laravel\ApiKey;
@@ -13,6 +15,7 @@ use Trastienda\Laravel\Diagnosis;
 use Trastienda\Laravel\Exceptions\InvalidConfig;
 use Trastienda\Laravel\Outgoing\Outbox;
 use Trastienda\Laravel\Settings;
+use Trastienda\Laravel\StatusReport;
 use Trastienda\Laravel\Transports\HttpTransport;
 use Trastienda\Laravel\Webhooks\Door;
 use Trastienda\Laravel\Webhooks\Signature;
@@ -38,21 +41,20 @@ final class Examination
      */
     public function run(bool $deep): array
     {
-        $status = $this->diagnosis->run();
-        $reachable = (bool) $status['reachable'];
+        $status = new StatusReport($this->diagnosis->run());
 
         return array_values(array_filter([
             $this->settings(),
             $this->key($status),
             $this->extension($status),
-            $this->agent($status, (bool) $status['hub']['accepted']),
-            ...$this->buffer((array) $status['agent']),
-            $this->hub($status, (bool) $status['agent']['reachable']),
-            $this->clock((bool) $status['hub']['reachable']),
+            $this->agent($status),
+            ...$this->buffer($status),
+            $this->hub($status),
+            $this->clock($status->is('hub.reachable')),
             $this->secret(),
             $this->route(),
             $this->table(),
-            $reachable ? $this->webhook($deep) : null,
+            $status->is('reachable') ? $this->webhook($deep) : null,
             $this->outbox(),
             $this->queue(),
         ]));
@@ -71,15 +73,12 @@ final class Examination
             : Finding::warning('Configuración', 'Trastienda está desactivada: nada sale de la tienda', 'Quitá TRASTIENDA_ENABLED=false de .env cuando la quieras usar.');
     }
 
-    /**
-     * @param  array<string, mixed>  $status
-     */
-    private function key(array $status): Finding
+    private function key(StatusReport $status): Finding
     {
         $key = $this->settings->key;
 
         if ($key === null) {
-            return $status['agent']['reachable']
+            return $status->is('agent.reachable')
                 ? Finding::warning('Clave', 'sin definir: se usa la del agente', 'Definí TRASTIENDA_API_KEY para que otro agente no hable por esta tienda y para llegar al hub sin agente.')
                 : Finding::bad('Clave', 'sin definir', 'Pedila a quien opera el hub (trastienda-hub project create) y corré php artisan trastienda:install.');
         }
@@ -87,58 +86,49 @@ final class Examination
         $problem = ApiKey::problem($key);
 
         return $problem === null
-            ? Finding::good('Clave', "termina en …{$status['key_last_four']}")
+            ? Finding::good('Clave', "termina en …{$status->text('key_last_four')}")
             : Finding::bad('Clave', $problem, 'Copiá otra vez la clave completa a TRASTIENDA_API_KEY; si se perdió, rotala: trastienda-hub project rotate-key ID.');
     }
 
-    /**
-     * @param  array<string, mixed>  $status
-     */
-    private function extension(array $status): Finding
+    private function extension(StatusReport $status): Finding
     {
-        $extension = (array) $status['extension'];
-
         return match (true) {
-            (bool) $extension['usable'] => Finding::good('Extensión', trim("cargada {$extension['version']}").", socket {$extension['socket']}"),
-            (bool) $extension['loaded'] => Finding::warning('Extensión', 'cargada pero apagada', 'Poné trastienda.enabled=1 en php.ini.'),
+            $status->is('extension.usable') => Finding::good('Extensión', trim("cargada {$status->text('extension.version')}").", socket {$status->text('extension.socket')}"),
+            $status->is('extension.loaded') => Finding::warning('Extensión', 'cargada pero apagada', 'Poné trastienda.enabled=1 en php.ini.'),
             default => Finding::good('Extensión', 'no está; no hace falta: PHP habla con el agente por sí solo'),
         };
     }
 
-    /**
-     * @param  array<string, mixed>  $status
-     */
-    private function agent(array $status, bool $hubAnswers): Finding
+    private function agent(StatusReport $status): Finding
     {
-        $agent = (array) $status['agent'];
+        $socket = (string) $status->text('agent.socket');
 
-        if (! $agent['reachable']) {
-            $fix = "Instalá trastienda-agent y arrancalo (systemctl start trastienda-agent), o revisá que TRASTIENDA_SOCKET sea su socket y que el usuario de PHP lo pueda abrir: {$agent['socket']}.";
+        if (! $status->is('agent.reachable')) {
+            $fix = "Instalá trastienda-agent y arrancalo (systemctl start trastienda-agent), o revisá que TRASTIENDA_SOCKET sea su socket y que el usuario de PHP lo pueda abrir: $socket.";
 
-            return $hubAnswers
+            return $status->is('hub.accepted')
                 ? Finding::warning('Agente', 'no responde: las llamadas van directo al hub y no sobreviven a que esté caído', $fix)
-                : Finding::bad('Agente', "no responde: {$agent['error']}", $fix);
+                : Finding::bad('Agente', "no responde: {$status->text('agent.error')}", $fix);
         }
 
-        return match ($agent['hub'] ?? 'up') {
+        return match ($status->text('agent.hub')) {
             'down' => Finding::warning('Agente', 'responde, pero no llega al hub: guarda todo en disco hasta que vuelva', 'Revisá TRASTIENDA_HUB_URL del agente y que el hub esté en marcha.'),
             'unauthorized' => Finding::bad('Agente', 'el hub rechaza su clave', 'Poné la clave vigente en TRASTIENDA_API_KEY del agente y reinicialo; lo guardado sale solo.'),
             'project_mismatch' => Finding::bad('Agente', 'lo que tiene guardado es de otro proyecto', 'Volvé a la clave anterior, o descartalo a conciencia: trastienda-agent queue --help.'),
-            default => Finding::good('Agente', "responde en {$agent['socket']}"),
+            default => Finding::good('Agente', "responde en $socket"),
         };
     }
 
     /**
-     * @param  array<string, mixed>  $agent
      * @return list<Finding>
      */
-    private function buffer(array $agent): array
+    private function buffer(StatusReport $status): array
     {
-        if (! $agent['reachable']) {
+        if (! $status->is('agent.reachable')) {
             return [];
         }
 
-        [$buffered, $oldest, $dead] = array_map(fn (string $name): int => is_int($agent[$name] ?? null) ? $agent[$name] : 0, ['buffered', 'oldest_seconds', 'dead_letters']);
+        [$buffered, $oldest, $dead] = [$status->int('agent.buffered') ?? 0, $status->int('agent.oldest_seconds') ?? 0, $status->int('agent.dead_letters') ?? 0];
         $findings = [$oldest > 60
             ? Finding::warning('Cola del agente', "$buffered en espera, la más antigua hace $oldest s", 'Se envía sola cuando el hub vuelve; trastienda-agent status dice qué la frena.')
             : Finding::good('Cola del agente', "$buffered en espera")];
@@ -150,20 +140,17 @@ final class Examination
         return $findings;
     }
 
-    /**
-     * @param  array<string, mixed>  $status
-     */
-    private function hub(array $status, bool $agentAnswers): Finding
+    private function hub(StatusReport $status): Finding
     {
-        $hub = (array) $status['hub'];
+        [$url, $error] = [(string) $status->text('hub.url'), (string) $status->text('hub.error')];
 
         return match (true) {
-            ! $hub['configured'] => $agentAnswers
+            ! $status->is('hub.configured') => $status->is('agent.reachable')
                 ? Finding::good('Hub', 'se llega por el agente; sin TRASTIENDA_URL no hay camino alternativo')
                 : Finding::bad('Hub', 'sin dirección', 'Definí TRASTIENDA_URL y TRASTIENDA_API_KEY, o arrancá un agente.'),
-            (bool) $hub['accepted'] => Finding::good('Hub', "{$hub['url']} · proyecto {$hub['project']}"),
-            (bool) $hub['reachable'] => Finding::bad('Hub', "rechaza la clave: {$hub['error']}", 'La clave se rotó o el proyecto está inactivo: pedí la vigente a quien opera el hub.'),
-            default => Finding::bad('Hub', "no responde: {$hub['error']}", "Revisá TRASTIENDA_URL ({$hub['url']}), el DNS y el cortafuegos; curl {$hub['url']}/healthz tiene que contestar."),
+            $status->is('hub.accepted') => Finding::good('Hub', "$url · proyecto {$status->text('hub.project')}"),
+            $status->is('hub.reachable') => Finding::bad('Hub', "rechaza la clave: $error", 'La clave se rotó o el proyecto está inactivo: pedí la vigente a quien opera el hub.'),
+            default => Finding::bad('Hub', "no responde: $error", "Revisá TRASTIENDA_URL ($url), el DNS y el cortafuegos; curl $url/healthz tiene que contestar."),
         };
     }
 
@@ -213,7 +200,7 @@ final class Examination
     {
         try {
             $settings = WebhookSettings::read($this->config);
-            $exists = $this->app->make('db')->connection($settings->connection)->getSchemaBuilder()->hasTable($settings->table);
+            $exists = $this->app->make(DatabaseManager::class)->connection($settings->connection)->getSchemaBuilder()->hasTable($settings->table);
         } catch (Throwable $exception) {
             return Finding::bad('Tabla de webhooks', $exception->getMessage(), 'Revisá la conexión a la base de datos de la tienda.');
         }
@@ -261,7 +248,8 @@ final class Examination
         }
 
         try {
-            $waiting = array_sum(array_map(fn (array $name): int => (int) $this->app->make('queue')->connection($name[0])->size($name[1]), $names));
+            $queues = $this->app->make(QueueFactory::class);
+            $waiting = array_sum(array_map(fn (array $name): int => $queues->connection($name[0])->size($name[1]), $names));
         } catch (Throwable $exception) {
             return Finding::bad('Cola de Laravel', $exception->getMessage(), 'Revisá QUEUE_CONNECTION: lo que nadie tome ahora no tiene dónde esperar.');
         }

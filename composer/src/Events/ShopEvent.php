@@ -47,8 +47,10 @@ final class ShopEvent
             }
         }
 
-        if (! isset($data['order_id']) && ($data['order'] ?? null) instanceof Model) {
-            $data['order_id'] = $data['order']->getKey();
+        $order = $data['order'] ?? null;
+
+        if (! isset($data['order_id']) && $order instanceof Model) {
+            $data['order_id'] = $order->getKey();
         }
 
         return $data;

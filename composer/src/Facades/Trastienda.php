@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Facades;
 
 use Closure;
+use Illuminate\Foundation\Application;
 use Illuminate\Support\Facades\Facade;
 use RuntimeException;
 use Throwable;
@@ -38,10 +39,18 @@ final class Trastienda extends Facade
      */
     public static function fake(array $answers = []): TrastiendaFake
     {
-        $scripted = array_filter($answers, fn (mixed $answer, int|string $at): bool => is_string($at) && ! is_string($answer), ARRAY_FILTER_USE_BOTH);
-        $kinds = array_values(array_filter($answers, 'is_string'));
+        $scripted = $kinds = [];
+
+        foreach ($answers as $at => $answer) {
+            if (is_string($answer)) {
+                $kinds[] = $answer;
+            } elseif (is_string($at)) {
+                $scripted[$at] = $answer;
+            }
+        }
+
         $fake = new TrastiendaFake(new FakeTransport(new FakePayments(), $scripted, $kinds));
-        $app = self::getFacadeApplication() ?? throw new RuntimeException('There is no application to fake Trastienda in.');
+        $app = self::application();
 
         if ($answers !== [] && $app->bound(TrastiendaFake::class) && $app->make(TrastiendaFake::class)->preventsStray()) {
             // The suite asked for it, and this names what is let pass.
@@ -61,9 +70,7 @@ final class Trastienda extends Facade
      */
     public static function preventStray(): TrastiendaFake
     {
-        $app = self::getFacadeApplication();
-
-        return ($app !== null && $app->bound(TrastiendaFake::class) ? self::faked() : self::fake())->preventStray();
+        return (self::application()->bound(TrastiendaFake::class) ? self::faked() : self::fake())->preventStray();
     }
 
     /**
@@ -135,10 +142,17 @@ final class Trastienda extends Facade
 
     private static function faked(): TrastiendaFake
     {
-        $app = self::getFacadeApplication();
+        $app = self::application();
 
-        return $app !== null && $app->bound(TrastiendaFake::class)
+        return $app->bound(TrastiendaFake::class)
             ? $app->make(TrastiendaFake::class)
             : throw new RuntimeException('Call Trastienda::fake() first.');
+    }
+
+    private static function application(): Application
+    {
+        $app = self::getFacadeApplication();
+
+        return $app instanceof Application ? $app : throw new RuntimeException('There is no Laravel application here.');
     }
 }

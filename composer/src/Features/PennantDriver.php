@@ -76,11 +76,11 @@ final class PennantDriver implements Driver
     /**
      * Asks anew from here on; the hub's flags themselves stay.
      *
-     * @param  array<array-key, string>|null  $features
+     * @param  array<array-key, mixed>|null  $features
      */
     public function purge(?array $features): void
     {
-        foreach ($features ?? $this->defined() as $feature) {
+        foreach (array_filter($features ?? $this->defined(), is_string(...)) as $feature) {
             $this->features->forget($feature);
         }
     }

@@ -129,7 +129,7 @@ final class Outbox
     private function attempt(object $row): bool
     {
         try {
-            $this->transport->send(Call::fromArray(json_decode((string) $row->call, true, 512, JSON_THROW_ON_ERROR)));
+            $this->transport->send(Call::fromJson((string) $row->call));
         } catch (TrastiendaException $exception) {
             $this->note($row, $exception);
 

@@ -20,6 +20,7 @@ final class QrCode
 
     private readonly int $version;
 
+    /** @var positive-int */
     private readonly int $size;
 
     /** @var array<int, array<int, bool>> the picture, by row */
@@ -31,7 +32,7 @@ final class QrCode
     private function __construct(string $text)
     {
         $this->version = self::versionFor(strlen($text));
-        $this->size = $this->version * 4 + 17;
+        $this->size = max(21, $this->version * 4 + 17);
         $this->dark = $this->fixed = array_fill(0, $this->size, array_fill(0, $this->size, false));
 
         $this->drawPatterns();

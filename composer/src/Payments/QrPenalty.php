@@ -38,7 +38,7 @@ final class QrPenalty
         foreach ($lines as $line) {
             preg_match_all('/0{5,}|1{5,}/', $line, $runs);
             $penalty += array_sum(array_map(fn (string $run): int => strlen($run) - 2, $runs[0]));
-            $penalty += 40 * preg_match_all('/(?=00001011101|10111010000)/', "0000{$line}0000");
+            $penalty += 40 * (int) preg_match_all('/(?=00001011101|10111010000)/', "0000{$line}0000", $patterns);
         }
 
         return $penalty;

@@ -11,6 +11,7 @@ final class ReedSolomon
 {
     /**
      * @param  list<int>  $data
+     * @param  positive-int  $length
      * @return list<int>
      */
     public static function remainder(array $data, int $length): array
@@ -19,7 +20,7 @@ final class ReedSolomon
         $rest = array_fill(0, $length, 0);
 
         foreach ($data as $byte) {
-            $factor = $byte ^ array_shift($rest);
+            $factor = $byte ^ (int) array_shift($rest);
             $rest[] = 0;
 
             foreach ($divisor as $at => $coefficient) {
@@ -33,6 +34,7 @@ final class ReedSolomon
     /**
      * (x - 1)(x - 2)(x - 4)… without its leading one.
      *
+     * @param  positive-int  $length
      * @return list<int>
      */
     private static function divisor(int $length): array

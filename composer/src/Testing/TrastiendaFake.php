@@ -181,7 +181,7 @@ final class TrastiendaFake
     {
         return $this->which('/v1/payments', function (Call $call) use ($matching, $and): bool {
             $body = $call->body ?? [];
-            $fits = $matching instanceof Closure ? (bool) $matching($body, $call) : $matching === null || ($body['order_id'] ?? null) === (string) $matching;
+            $fits = $matching instanceof Closure ? (bool) $matching($body, $call) : $matching === null || ($body['order_id'] ?? null) === "$matching";
 
             return $fits && ($and === null || (bool) $and($body, $call));
         });

@@ -4,7 +4,9 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Webhooks;
 
+use Illuminate\Contracts\Config\Repository;
 use Illuminate\Contracts\Container\Container;
+use Illuminate\Routing\Router;
 use RuntimeException;
 
 /**
@@ -30,12 +32,14 @@ final class Door
      */
     public static function url(Container $app): string
     {
-        return rtrim((string) $app->make('config')->get('app.url'), '/').self::path($app);
+        $root = $app->make(Repository::class)->get('app.url');
+
+        return rtrim(is_string($root) ? $root : 'http://localhost', '/').self::path($app);
     }
 
     private static function find(Container $app): ?string
     {
-        foreach ($app->make('router')->getRoutes()->getRoutes() as $route) {
+        foreach ($app->make(Router::class)->getRoutes()->getRoutes() as $route) {
             if (ltrim((string) strtok($route->getActionName(), '@'), '\\') === WebhookController::class) {
                 return '/'.ltrim($route->uri(), '/');
             }

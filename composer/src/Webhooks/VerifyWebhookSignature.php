@@ -23,6 +23,9 @@ final class VerifyWebhookSignature
     {
     }
 
+    /**
+     * @param  Closure(Request): Response  $next
+     */
     public function handle(Request $request, Closure $next): Response
     {
         $id = (string) $request->headers->get('webhook-id');

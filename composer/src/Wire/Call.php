@@ -105,6 +105,17 @@ final class Call
     }
 
     /**
+     * What an outbox kept.
+     */
+    public static function fromJson(string $text): self
+    {
+        /** @var array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>} $kept */
+        $kept = json_decode($text, true, 512, JSON_THROW_ON_ERROR);
+
+        return self::fromArray($kept);
+    }
+
+    /**
      * @param  array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}  $kept
      */
     public static function fromArray(array $kept): self

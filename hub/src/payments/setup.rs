@@ -142,7 +142,9 @@ async fn set(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode> {
-    let provider = provider::find(&name).ok_or(Error::NotFound("payment provider"))?;
+    let provider = provider::find(&name)
+        .filter(|provider| provider.needs_credentials())
+        .ok_or(Error::NotFound("payment provider that takes credentials"))?;
     let new = NewCredentials::parse(&body)?;
     let account = ask_account(&app, provider, &new.access_token).await?;
     // Tokens of the old kind belong to a live account and are marked as its test ones; the account tells of others.

@@ -346,6 +346,7 @@ fn keep_made(payment: &mut Payment, created: &Created) {
     keep(&mut payment.checkout_url, &created.checkout_url);
     if let Some(snapshot) = &created.payment {
         keep(&mut payment.qr_code, &snapshot.qr_code);
+        keep(&mut payment.qr_code_base64, &snapshot.qr_code_base64);
         keep(&mut payment.ticket_url, &snapshot.ticket_url);
         payment.expires_at = payment.expires_at.or(snapshot.expires_at);
     }

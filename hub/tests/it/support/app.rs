@@ -64,7 +64,12 @@ impl TestApp {
 
     /// A second hub on the same database, with the same master key.
     pub(crate) async fn sharing(other: &Self) -> Self {
-        Self::build(other.app.db.clone(), other.app.sealer.clone(), |_| {}).await
+        Self::sharing_with(other, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn sharing_with(other: &Self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), change).await
     }
 
     /// The same, with other settings.

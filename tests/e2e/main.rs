@@ -8,6 +8,8 @@ mod generated;
 mod hub_down;
 mod leftovers;
 mod logs;
+mod official_sdks;
 mod payment_round_trip;
+mod payments_under_fire;
 mod php_to_webhook;
 mod soak;

@@ -99,6 +99,16 @@ impl Hub {
         }
     }
 
+    /// Runs one of its commands beside it, with its settings, and gives what it said.
+    pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = command(program("trastienda-hub")?);
+        command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let output = command.envs(self.settings.iter().map(|(k, v)| (k, v))).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(said)
+    }
+
     /// What opens `/admin`.
     pub fn admin_token(&self) -> &'static str {
         ADMIN_TOKEN
@@ -209,7 +219,7 @@ impl Drop for Hub {
 }
 
 /// A client for calls to this machine. It keeps no connection: who answers may have been killed since.
-pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+pub fn client() -> anyhow::Result<reqwest::Client> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());

@@ -9,6 +9,7 @@
 
 mod agent;
 mod catcher;
+mod dice;
 mod directory;
 mod hub;
 mod process;
@@ -22,8 +23,9 @@ use anyhow::{Context as _, bail};
 
 pub use agent::{Agent, Door};
 pub use catcher::Catcher;
+pub use dice::Dice;
 pub use directory::{Directory, processes_of};
-pub use hub::{Hub, Project};
+pub use hub::{Hub, Project, client};
 pub use process::{Process, command};
 pub use shop::{Shop, Transport};
 pub use simulator::Simulator;

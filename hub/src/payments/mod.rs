@@ -24,6 +24,7 @@ mod confirm;
 mod create;
 mod credentials;
 pub mod inbound;
+mod lanes;
 pub mod model;
 mod notices;
 mod provider;

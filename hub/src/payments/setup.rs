@@ -216,6 +216,13 @@ async fn ask_account(app: &App, provider: &dyn Provider, token: &SecretString) -
     })
 }
 
+/// 503: the provider did not answer a while ago, and is left alone.
+pub(crate) fn resting(provider: &dyn Provider, wait: std::time::Duration) -> Error {
+    let detail =
+        format!("{} does not answer; it is asked again in {} s", provider.name(), wait.as_secs().max(1));
+    Problem::new(503, "provider_unavailable", "Provider unavailable", detail).into()
+}
+
 /// 503: the provider did not answer.
 pub(crate) fn unavailable(provider: &dyn Provider, error: &CallError) -> Error {
     let detail = format!("{} does not answer ({error}); try again shortly", provider.name());

@@ -25,6 +25,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/payments/search", get(payments::search))
         .route("/v1/payments/{id}", get(payments::get).put(payments::update))
         .route("/v1/payments/{id}/refunds", get(payments::list_refunds).post(payments::refund))
+        // The official Node SDK calls these two with a slash at the end.
+        .route("/v1/payments/{id}/refunds/", get(payments::list_refunds).post(payments::refund))
+        .route("/checkout/preferences/", post(preferences::create))
         .route("/v1/payments/{id}/refunds/{refund_id}", get(payments::get_refund))
         .route("/checkout/preferences", post(preferences::create))
         .route("/checkout/preferences/search", get(preferences::search))

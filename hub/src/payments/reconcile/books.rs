@@ -16,11 +16,13 @@ use crate::events;
 use crate::payments::calls::Calls;
 use crate::payments::cases::{self, Kind, NewCase};
 use crate::payments::credentials::{self, Credentials};
+use crate::payments::lanes::{self, Side};
 use crate::payments::model::Payment;
 use crate::payments::provider::{CallError, Exchange, Snapshot};
 use crate::payments::status::{State, Status};
-use crate::payments::work::Desk;
+use crate::payments::work::{Desk, Jobs};
 use crate::payments::{settle, store, waiters};
+use crate::queue::worker::Queue as _;
 
 /// How much time is read at once.
 const WINDOW: TimeDelta = TimeDelta::days(1);
@@ -77,17 +79,21 @@ impl Comparing<'_> {
     ) -> anyhow::Result<T> {
         let mut tries = 0;
         loop {
-            let result = Calls::default().record(what, self.app.clock.now(), call().await);
             tries += 1;
-            let pause = match result {
-                Ok(value) => return Ok(value),
-                Err(CallError::Busy { retry_after }) if tries < TRIES => {
-                    retry_after.unwrap_or(Duration::from_secs(1 << tries)).min(Duration::from_mins(2))
-                }
-                Err(CallError::NotReached(_) | CallError::Unknown(_)) if tries < TRIES => {
-                    Duration::from_millis(200 << tries)
-                }
-                Err(error) => bail!("{what}: {error}"),
+            let name = self.provider.name();
+            let pause = match lanes::enter(self.app, self.project, name, Side::Back, Jobs::<true>::NAME) {
+                Ok(pass) => match Calls::on(pass).record(what, self.app.clock.now(), call().await) {
+                    Ok(value) => return Ok(value),
+                    Err(CallError::Busy { retry_after }) if tries < TRIES => {
+                        retry_after.unwrap_or(Duration::from_secs(1 << tries)).min(Duration::from_mins(2))
+                    }
+                    Err(CallError::NotReached(_) | CallError::Unknown(_)) if tries < TRIES => {
+                        Duration::from_millis(200 << tries)
+                    }
+                    Err(error) => bail!("{what}: {error}"),
+                },
+                Err(at) if tries < TRIES => lanes::until(at, self.app.clock.now()),
+                Err(_) => bail!("{what}: the provider does not answer"),
             };
             self.renew().await?;
             tokio::time::sleep(pause).await;

@@ -4,6 +4,7 @@ mod cases;
 mod checkout;
 mod credentials;
 mod inbound;
+mod janitor;
 mod manual;
 mod methods;
 mod reconcile;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is too long for `make test`: ten minutes of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`),
-# and the extension's memory under valgrind where that is installed.
+# 10,000 payments under every fault at once, and the extension's memory under valgrind where that is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -13,4 +13,5 @@ fi
 if (($# == 0)); then
   set -- --seed "$(date +%Y%m%d)"
 fi
+"$target/debug/payments-under-fire" --seed "$(date +%Y%m%d)" --payments "${PAYMENTS:-10000}"
 exec "$target/debug/soak" "$@"

@@ -50,11 +50,7 @@ impl Till {
         let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();
         let body = answer.json().await.unwrap_or(Value::Null);
-        (status < 500
-            && status != 429
-            && body["code"] != "payment_in_progress"
-            && body["code"] != "idempotency_key_in_use")
-            .then_some((status, body))
+        (status < 500 && status != 429 && body["code"] != "payment_in_progress").then_some((status, body))
     }
 
     /// A call of the hub, repeated until it is answered.

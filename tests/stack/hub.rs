@@ -62,6 +62,11 @@ impl Hub {
         Self::start_with(directory, Vec::new()).await
     }
 
+    /// Starts it beside the provider, with the logs that it has by default.
+    pub async fn start_beside(directory: &Directory, simulator: &Simulator) -> anyhow::Result<Self> {
+        Self::start_with(directory, vec![("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone())]).await
+    }
+
     async fn start_with(
         directory: &Directory,
         mut settings: Vec<(&'static str, String)>,

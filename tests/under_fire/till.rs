@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// How long one call is repeated. The hub is away for a second or two at a time.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Whom to call, and as whom.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Till {
             client().ok()?.request(method, format!("{}{path}", self.hub)).bearer_auth(&self.key);
         request = request
             .header("idempotency-key", key)
-            .header("prefer", "wait=5")
+            .header("prefer", "wait=1")
             .timeout(Duration::from_secs(20));
         if let Some(body) = body {
             request = request.json(body);

@@ -1,7 +1,7 @@
 //! Events in, webhooks out, receiver and database on the same machine.
 
-mod cost;
-mod load;
+pub(crate) mod cost;
+pub(crate) mod load;
 mod receiver;
 mod rows;
 

@@ -14,10 +14,11 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::faults::FaultKind;
-use crate::{card_tokens, control, merchant_orders, pages, payments, preferences, sellers};
+use crate::{card_tokens, control, merchant_orders, oauth, pages, payments, preferences, sellers};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let api = Router::new()
+        .route("/oauth/token", post(oauth::token))
         .route("/users/me", get(sellers::me))
         .route("/v1/payment_methods", get(sellers::payment_methods))
         .route("/v1/card_tokens", post(card_tokens::create))

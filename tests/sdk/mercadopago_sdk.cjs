@@ -33,7 +33,7 @@ async function refused(status, code, call) {
     await call();
   } catch (error) {
     assert.equal(error.status, status, JSON.stringify(error));
-    if (code) assert.ok(code.includes(Number(error.cause?.[0]?.code)) || code.includes(error.error), JSON.stringify(error));
+    if (code) assert.ok(code.includes(Number(error.causes?.[0]?.code)) || code.includes(error.error), JSON.stringify(error));
     return;
   }
   assert.fail(`was not refused with ${status}`);

@@ -1,16 +1,16 @@
 //! Chance that can be had again: the same seed gives the same numbers.
 
 /// A generator of numbers (`SplitMix64`, by Steele, Lea and Flood).
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
     /// Numbers that follow from a seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A number below `limit`.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +19,7 @@ impl Dice {
     }
 
     /// One of several.
-    pub(crate) fn pick<'a, T>(&mut self, several: &'a [T]) -> Option<&'a T> {
+    pub fn pick<'a, T>(&mut self, several: &'a [T]) -> Option<&'a T> {
         let index = self.below(several.len() as u64);
         several.get(usize::try_from(index).unwrap_or(0))
     }

@@ -5,8 +5,6 @@
 //! What is held: everything that was acknowledged is stored once and delivered; the log has as many attempts as a delivery
 //! counts; and what a receiver took twice was in flight at a misfortune, under the same `webhook-id`.
 
-#[path = "../soak/dice.rs"]
-mod dice;
 mod hanging;
 mod world;
 

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use e2e::{Caller, Directory, Hub, Postgres, Project, Proxy, Sink, until};
+use e2e::{Caller, Dice, Directory, Hub, Postgres, Project, Proxy, Sink, until};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use trastienda_protocol::clock::SystemClock;
 use trastienda_protocol::ids::{self, EventId, RandomIds};
-
-use crate::dice::Dice;
 
 /// How many calls are made at once.
 const CALLERS: usize = 16;

@@ -80,6 +80,11 @@ impl Hub {
         Self::start_with(directory, name, settings).await
     }
 
+    /// Starts it beside the provider, with the logs that it has by default.
+    pub async fn start_beside(directory: &Directory, simulator: &Simulator) -> anyhow::Result<Self> {
+        Self::start_with(directory, "hub", vec![("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone())]).await
+    }
+
     async fn start_with(
         directory: &Directory,
         name: &str,
@@ -150,6 +155,16 @@ impl Hub {
             Some(process) => process.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Runs one of its commands beside it, with its settings, and gives what it said.
+    pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = command(program("trastienda-hub")?);
+        command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let output = command.envs(self.settings.iter().map(|(k, v)| (k, v))).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(said)
     }
 
     /// What opens `/admin`.
@@ -272,7 +287,7 @@ impl Drop for Hub {
 }
 
 /// A client for calls to this machine. It keeps no connection: who answers may have been killed since.
-pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+pub fn client() -> anyhow::Result<reqwest::Client> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());

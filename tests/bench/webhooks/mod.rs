@@ -1,8 +1,8 @@
 //! Events in, webhooks out, receiver and database on the same machine.
 
-mod cost;
+pub(crate) mod cost;
 mod large;
-mod load;
+pub(crate) mod load;
 mod receiver;
 mod rows;
 

@@ -78,6 +78,11 @@ impl TestApp {
         Self::build(pool, sealer(), false, |_| {}).await
     }
 
+    /// A second hub on the same database, with other settings.
+    pub(crate) async fn sharing_with(other: &Self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), true, change).await
+    }
+
     /// The same, with other settings.
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut Config)) -> Self {
         Self::build(pool, sealer(), true, change).await

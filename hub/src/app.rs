@@ -51,6 +51,8 @@ pub struct State {
     pub shutdown: Shutdown,
     /// Writes the metrics.
     pub metrics: PrometheusHandle,
+    /// Where notifications wait for the next transaction.
+    pub accepting: crate::notifications::accept::Gate,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -88,6 +90,7 @@ impl App {
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
+            accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
             db,
             config,

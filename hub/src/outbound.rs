@@ -72,6 +72,9 @@ pub enum Refused {
     /// A private or reserved address.
     #[error("{0} is a private or reserved address; the operator has to allow it (TRASTIENDA_OUTBOUND_ALLOW)")]
     Address(IpAddr),
+    /// No address behind the name.
+    #[error("has no address: check the host's name")]
+    Unknown,
     /// Not a web address.
     #[error("must be an absolute `https://` URL without user, password or fragment")]
     Shape,
@@ -131,6 +134,21 @@ impl Outbound {
     /// For addresses that the operator configured.
     pub fn operator(&self) -> &reqwest::Client {
         &self.operator
+    }
+
+    /// The addresses of a server that a project named and that is not called over HTTP, to be connected to as they are;
+    /// `plain`: nothing hides what is said from others.
+    pub async fn addresses(&self, host: &str, port: u16, plain: bool) -> Result<Vec<SocketAddr>, Refused> {
+        let found = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await;
+        let mut allowed = Vec::new();
+        let mut refused = Refused::Unknown;
+        for address in found.map_err(|_| Refused::Unknown)? {
+            match self.guard.check(address, plain) {
+                Ok(()) => allowed.push(address),
+                Err(reason) => refused = reason,
+            }
+        }
+        if allowed.is_empty() { Err(refused) } else { Ok(allowed) }
     }
 
     /// Whether a project may name this URL. A host that is a literal address is decided here; a name is
@@ -366,6 +384,19 @@ mod tests {
         let error =
             call(super::tests::outbound("127.0.0.0/8:9000,::1/128:9000"), "https://localhost:9/").await;
         assert!(error.contains("Address("), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_called_over_http_is_checked_too() {
+        let closed = outbound("");
+        assert!(matches!(closed.addresses("127.0.0.1", 25, false).await, Err(Refused::Address(_))));
+        assert!(matches!(closed.addresses("localhost", 25, false).await, Err(Refused::Address(_))));
+        assert!(matches!(closed.addresses("[::1]", 25, false).await, Err(Refused::Address(_))));
+        assert_eq!(closed.addresses("93.184.216.34", 587, false).await.unwrap().len(), 1);
+        assert_eq!(closed.addresses("93.184.216.34", 587, true).await, Err(Refused::PlainHttp));
+        let open = outbound("127.0.0.0/8:2525");
+        assert_eq!(open.addresses("127.0.0.1", 2525, true).await.unwrap().len(), 1);
+        assert!(open.addresses("127.0.0.1", 8080, true).await.is_err());
     }
 
     #[test]

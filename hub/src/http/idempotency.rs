@@ -102,6 +102,60 @@ pub async fn claim(conn: &mut PgConnection, claim: Claim<'_>, now: DateTime<Utc>
     Ok(Some(existing.resource_id))
 }
 
+/// Writes keys of which none is there; gives how many were new. All or nothing is the caller's to decide.
+pub async fn claim_new(
+    conn: &mut PgConnection,
+    claims: &[Claim<'_>],
+    now: DateTime<Utc>,
+) -> sqlx::Result<usize> {
+    if claims.is_empty() {
+        return Ok(0);
+    }
+    let projects: Vec<Uuid> = claims.iter().map(|claim| claim.project.uuid()).collect();
+    let keys: Vec<String> = claims.iter().map(|claim| claim.key.to_owned()).collect();
+    let fingerprints: Vec<Vec<u8>> = claims.iter().map(|claim| claim.fingerprint.to_vec()).collect();
+    let kinds: Vec<String> = claims.iter().map(|claim| claim.kind.to_owned()).collect();
+    let resources: Vec<Uuid> = claims.iter().map(|claim| claim.resource).collect();
+    let inserted = sqlx::query!(
+        r#"
+        insert into idempotency_keys (project_id, key, fingerprint, kind, resource_id, created_at)
+        select n.project_id, n.key, n.fingerprint, n.kind, n.resource_id, $6
+        from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::uuid[])
+            as n (project_id, key, fingerprint, kind, resource_id)
+        on conflict (project_id, key) do nothing
+        "#,
+        &projects,
+        &keys,
+        &fingerprints,
+        &kinds,
+        &resources,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Which of these keys stand for something already.
+pub async fn list_known(
+    conn: &mut PgConnection,
+    keys: Vec<(Uuid, String)>,
+) -> sqlx::Result<std::collections::HashSet<(Uuid, String)>> {
+    let (projects, keys): (Vec<Uuid>, Vec<String>) = keys.into_iter().unzip();
+    let rows = sqlx::query!(
+        r#"
+        select k.project_id, k.key
+        from unnest($1::uuid[], $2::text[]) as n (project_id, key)
+        join idempotency_keys k on k.project_id = n.project_id and k.key = n.key
+        "#,
+        &projects,
+        &keys,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row.key)).collect())
+}
+
 /// Says that a call is over that was claimed with a lease.
 pub async fn release(conn: &mut PgConnection, project: ProjectId, key: &str) -> sqlx::Result<()> {
     sqlx::query!(

@@ -13,6 +13,7 @@
 
 pub mod accept;
 mod batch;
+pub mod blank;
 pub(crate) mod channel;
 pub mod expire;
 pub mod model;
@@ -22,6 +23,8 @@ mod phone;
 pub(crate) mod render;
 pub mod routes;
 pub mod send;
+pub mod settings;
+pub mod smtp;
 pub(crate) mod store;
 pub mod suppressions;
 pub mod templates;
@@ -37,13 +40,14 @@ use crate::http::Result;
 use crate::queue::worker;
 use model::Notification;
 
-/// Starts the slice's queues. Without an SMTP server, mail waits for one.
+/// Starts the slice's work. Without an SMTP server, mail waits for one.
 pub fn start(app: &App) {
+    accept::Gate::start(app);
     worker::start(app, expire::Expiry::new(app));
+    app.shutdown.spawn(blank::run(app.clone()));
     match send::Emails::new(app) {
-        Ok(Some(emails)) => worker::start(app, emails),
-        Ok(None) => tracing::warn!("TRASTIENDA_SMTP_URL is not set: e-mail stays pending"),
-        Err(error) => tracing::error!(%error, "e-mail stays pending"),
+        Ok(emails) => worker::start(app, emails),
+        Err(error) => tracing::error!(error, "e-mail stays pending"),
     }
 }
 
@@ -71,6 +75,7 @@ fn show(app: &App, row: store::Row) -> Result<Notification> {
         problem: row.problem,
         created_at: row.created_at,
         finished_at: row.finished_at,
+        blanked_at: row.blanked_at,
         status: row.status,
     })
 }

@@ -33,3 +33,15 @@ pub async fn take(
         retry_after: u64::try_from((midnight - now).num_seconds()).unwrap_or(0).max(1),
     })
 }
+
+/// Counts several uses at once; false if that is more than the quota: then the transaction must not commit.
+pub async fn has_room(
+    conn: &mut PgConnection,
+    context: &ProjectContext,
+    service: Service,
+    now: DateTime<Utc>,
+    count: i64,
+) -> sqlx::Result<bool> {
+    let used = store::add_usage(conn, context.project.id, service, now.date_naive(), count).await?;
+    Ok(used <= i64::from(service.quota(&context.limits)))
+}

@@ -12,18 +12,16 @@ use crate::notifications::phone::{self, Phone};
 
 /// Characters of a message; longer ones are cut by some of WhatsApp's clients.
 pub(crate) const TEXT_MAX: usize = 1_000;
-/// The country of a number that does not say.
-const COUNTRY: Id = Id::AR;
 /// What needs no escaping in a URL's query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Reads the recipient. The first time, the numbering plans of the world are loaded: work for a blocking thread.
+/// Reads the recipient; a number without its country is of this one. The first time, the numbering plans of the world are loaded: work for a blocking thread.
 ///
 /// # Errors
 /// What would be right.
-pub(crate) async fn recipient(to: &str) -> Result<Phone, String> {
+pub(crate) async fn recipient(to: &str, country: Id) -> Result<Phone, String> {
     let to = to.to_owned();
-    let read = tokio::task::spawn_blocking(move || phone::parse(&to, COUNTRY)).await;
+    let read = tokio::task::spawn_blocking(move || phone::parse(&to, country)).await;
     read.unwrap_or_else(|_| Err("could not be read as a phone number".to_owned()))
 }
 
@@ -60,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_link_carries_the_text_whole() {
-        let phone = phone::parse("11 2345-6789", COUNTRY).unwrap();
+        let phone = phone::parse("11 2345-6789", Id::AR).unwrap();
         let link = payload(&phone, "¡Hola! 50% & más\n+1 #2").link;
         assert_eq!(
             link,

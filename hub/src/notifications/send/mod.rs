@@ -1,154 +1,328 @@
-//! Sending mail: connect, hand over, decide.
+//! Sending mail: ask the servers in their order, decide, write down.
 //!
-//! The server took it: `sent`. It refuses the mail for good (5xx): `failed`. It refuses for now (4xx), refuses us (a
-//! wrong password says nothing about the mail) or does not answer: tried again, from a minute to six hours later,
-//! for about a day. A server that took the mail without our hearing of it gets it again, with the same Message-ID.
+//! A server took it: `sent`. It refuses the mail for good (5xx): `failed`, and a recipient that does not exist goes on the
+//! suppression list. It refuses for now (4xx), refuses us (a wrong password says nothing about the mail) or is away: the
+//! next server is asked, and when none is left it is tried again, from a minute to six hours later, for about a day. A
+//! server that may have taken the mail without our hearing of it gets it again, with the same Message-ID; no other does.
+
+mod attachments;
+mod attempt;
+mod retry;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use lettre::message::Message;
-use lettre::transport::smtp::{self, PoolConfig};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use rand::RngExt as _;
+use lettre::message::{Mailbox, Message};
 use secrecy::ExposeSecret as _;
 use trastienda_protocol::ids::{Id as _, NotificationId};
 
+use self::attempt::{Outcome, Try};
 use super::channel::email::{self, Envelope};
 use super::model::{EmailPayload, detail};
 use super::over::{self, Over};
-use super::store::{self, ClaimedMail};
+use super::smtp::health::Health;
+use super::smtp::lanes::{Lane, Lanes, OPERATORS_MAX, OWN_MAX, Place};
+use super::smtp::pool::Pool;
+use super::smtp::{Server, accounts, senders};
+use super::store::{self, ClaimedMail, Room};
+use super::suppressions::Suppression;
 use crate::app::App;
 use crate::events;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
-/// Mails, and so connections, at once from one hub.
-const CONCURRENCY: usize = 16;
-/// For each answer of the server.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Mails at once from one hub, over all lanes.
+const CONCURRENCY: usize = 128;
 /// For a whole attempt; well within a lease.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
-/// Minutes before each retry: doubling to six hours, twenty and a half hours together, and one in ten more at worst.
-const RETRY_MINUTES: [i64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360];
+/// For how long an address that a server refused is not written to.
+const SUPPRESSED: TimeDelta = TimeDelta::days(30);
 /// Characters of a server's answer that are kept.
 const ANSWER_MAX: usize = 500;
 
 /// The queue of mail.
 pub struct Emails {
     app: App,
-    server: AsyncSmtpTransport<Tokio1Executor>,
+    operators: Vec<Server>,
+    pool: Pool,
+    health: Health,
+    lanes: Lanes,
 }
 
-/// An attempt that was made, or that the mail did not come to.
+/// A mail to be sent, in its place.
+#[derive(Debug)]
+pub struct Job {
+    mail: ClaimedMail,
+    place: Place,
+}
+
+/// What became of a mail's turn.
 #[derive(Debug)]
 pub struct Attempted {
     pub(crate) mail: ClaimedMail,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) duration: Duration,
-    pub(crate) response_code: Option<i32>,
-    pub(crate) response: Option<String>,
-    pub(crate) error: Option<String>,
+    pub(crate) tries: Vec<Try>,
     pub(crate) detail: Option<&'static str>,
     pub(crate) verdict: Verdict,
+    /// Why the recipient is not to be written to again.
+    hard: Option<String>,
 }
 
 impl Attempted {
-    fn new(mail: ClaimedMail, at: DateTime<Utc>) -> Self {
-        let (duration, verdict) = (Duration::ZERO, Verdict::Failed);
-        Self { mail, at, duration, response_code: None, response: None, error: None, detail: None, verdict }
+    fn new(mail: ClaimedMail, verdict: Verdict, detail: Option<&'static str>) -> Self {
+        Self { mail, tries: Vec::new(), detail, verdict, hard: None }
     }
 
-    /// Whether the server was asked.
+    /// Whether a server was asked.
     pub(crate) fn is_counted(&self) -> bool {
-        self.duration > Duration::ZERO
+        self.tries.iter().any(|one| one.server.is_some())
     }
 }
 
 impl Emails {
-    /// The queue for a hub; `None` without an SMTP server: then mail stays pending.
-    pub fn new(app: &App) -> anyhow::Result<Option<Self>> {
-        let Some(url) = &app.config.smtp_url else { return Ok(None) };
-        let pool = PoolConfig::new().max_size(u32::try_from(CONCURRENCY).unwrap_or(u32::MAX));
-        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
-            .map_err(|error| anyhow::anyhow!("TRASTIENDA_SMTP_URL: {error}"))?
-            .timeout(Some(ANSWER_TIMEOUT))
-            .pool_config(pool)
-            .build();
-        Ok(Some(Self { app: app.clone(), server }))
+    /// The queue for a hub. Without an SMTP server of the operator's, the mail of projects without one stays pending.
+    pub fn new(app: &App) -> Result<Self, String> {
+        let operators = match &app.config.smtp_url {
+            Some(urls) => Server::operators(urls.expose_secret())?,
+            None => {
+                tracing::warn!(
+                    "TRASTIENDA_SMTP_URL is not set: e-mail of projects without an SMTP account stays pending"
+                );
+                Vec::new()
+            }
+        };
+        let connections = operators.first().and_then(|server| server.connections).unwrap_or(OPERATORS_MAX);
+        let (pool, health, lanes) = (Pool::default(), Health::default(), Lanes::new(connections));
+        Ok(Self { app: app.clone(), operators, pool, health, lanes })
     }
 
-    // Takes the payload out of the mail: with its files it may have 10 MB, and nobody needs it twice.
-    fn message(&self, mail: &mut ClaimedMail) -> Result<Message, String> {
-        let payload: EmailPayload = serde_json::from_value(mail.payload.take())
-            .map_err(|error| format!("the payload cannot be read: {error}"))?;
+    /// The servers for a mail, in their order.
+    async fn servers(&self, mail: &ClaimedMail) -> anyhow::Result<Vec<Server>> {
+        if !mail.is_own {
+            return Ok(self.operators.clone());
+        }
+        let mut conn = self.app.db.acquire().await?;
+        let rows = store::list_accounts(&mut conn, mail.project_id).await?;
+        let enabled = rows.iter().filter(|row| row.is_enabled);
+        enabled.map(|row| accounts::server(&self.app.sealer, row).map_err(anyhow::Error::msg)).collect()
+    }
+
+    /// Whether the mail's sender may still be used where it goes: the rules, or the accounts, may have changed.
+    async fn may_write_as(&self, mail: &ClaimedMail, payload: &EmailPayload) -> anyhow::Result<bool> {
+        let Some(from) = payload.from.as_deref().and_then(email::parse_mailbox) else { return Ok(true) };
+        if mail.is_own {
+            return Ok(true);
+        }
+        let mut conn = self.app.db.acquire().await?;
+        let project = (mail.project_id, mail.project_domain.as_str());
+        Ok(senders::is_allowed(&mut conn, project, &self.app.config.mail_from, &from).await?)
+    }
+
+    fn message(
+        &self,
+        mail: &ClaimedMail,
+        payload: &EmailPayload,
+        server: &Server,
+    ) -> Result<Message, String> {
         let id = NotificationId::from_uuid(mail.id).to_string();
+        let own = server.account.as_ref().and_then(|account| email::parse_mailbox(&account.sender));
+        let hubs = || Mailbox::new(Some(mail.project_name.clone()), self.app.config.mail_from.email.clone());
         let envelope = Envelope {
             to: &mail.recipient,
-            sender: &self.app.config.mail_from,
-            shop: &mail.project_name,
+            sender: own.unwrap_or_else(hubs),
             message_id: email::message_id(&id, &self.app.config.public_url),
             date: SystemTime::from(self.app.clock.now()),
         };
-        email::message(payload, envelope).map_err(|error| error.to_string())
+        email::message(payload.clone(), envelope).map_err(|error| error.to_string())
+    }
+
+    /// Asks one server after the other.
+    async fn send(&self, mut mail: ClaimedMail) -> Attempted {
+        let now = self.app.clock.now();
+        let later = |mail| Attempted::new(mail, Verdict::Retry { at: now + TimeDelta::minutes(1) }, None);
+        if mail.is_suppressed {
+            return Attempted::new(mail, Verdict::Failed, Some(detail::SUPPRESSED));
+        }
+        let payload = match serde_json::from_value::<EmailPayload>(mail.payload.take()) {
+            Ok(payload) => payload,
+            Err(error) => return invalid(mail, now, format!("the payload cannot be read: {error}")),
+        };
+        let prepared =
+            async { anyhow::Ok((self.servers(&mail).await?, self.may_write_as(&mail, &payload).await?)) };
+        let (servers, may_write) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "cannot prepare a mail");
+                return later(mail);
+            }
+        };
+        if !may_write {
+            return invalid(
+                mail,
+                now,
+                "its `from` may no longer be used through the hub's SMTP server".to_owned(),
+            );
+        }
+        let deadline = tokio::time::Instant::now() + ATTEMPT_TIMEOUT;
+        let payload = match attachments::fetch(&self.app, payload).await {
+            Ok(payload) => payload,
+            Err(attachments::Unfetched::Never(error)) => return invalid(mail, now, error),
+            Err(attachments::Unfetched::Now(error)) => {
+                let mut attempted = Attempted::new(mail, Verdict::Failed, None);
+                attempted
+                    .tries
+                    .push(Try { server: Some("attachments".to_owned()), ..Try::failed(now, error) });
+                return retry::decide(attempted, self.app.clock.now());
+            }
+        };
+        let mut attempted = Attempted::new(mail, Verdict::Failed, None);
+        let well: Vec<&Server> =
+            servers.iter().filter(|server| self.health.rests_until(&server.key, now).is_none()).collect();
+        for server in well {
+            let message = match self.message(&attempted.mail, &payload, server) {
+                Ok(message) => message,
+                Err(error) => return invalid(attempted.mail, now, error),
+            };
+            let (one, outcome) = self.attempt(server, &message, deadline).await;
+            attempted.tries.push(one);
+            match outcome {
+                Outcome::Taken => {
+                    attempted.verdict = Verdict::Done;
+                    return attempted;
+                }
+                Outcome::Refused { hard } => {
+                    (attempted.detail, attempted.hard) = (Some(detail::REJECTED), hard);
+                    return attempted;
+                }
+                // Another server would make a second mail of it.
+                Outcome::Doubtful => break,
+                Outcome::Elsewhere
+                    if deadline.saturating_duration_since(tokio::time::Instant::now()).as_secs() < 5 =>
+                {
+                    break;
+                }
+                Outcome::Elsewhere => {}
+            }
+        }
+        self.note_rest(&attempted.mail, &servers);
+        if !attempted.is_counted() {
+            return later(attempted.mail);
+        }
+        retry::decide(attempted, self.app.clock.now())
+    }
+
+    /// A lane rests when all of its servers do.
+    fn note_rest(&self, mail: &ClaimedMail, servers: &[Server]) {
+        let now = self.app.clock.now();
+        let rests: Option<Vec<DateTime<Utc>>> =
+            servers.iter().map(|server| self.health.rests_until(&server.key, now)).collect();
+        if let Some(until) = rests.and_then(|rests| rests.into_iter().min()) {
+            self.lanes.set_rest(lane(mail), Some(until));
+        }
+    }
+
+    async fn claim_lane(&self, lease: Lease, room: Room) -> anyhow::Result<Vec<Job>> {
+        if room.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let claimed = store::claim_mail(&self.app.db, lease, &room).await?;
+        Ok(claimed.into_iter().map(|mail| Job { place: self.lanes.enter(lane(&mail)), mail }).collect())
     }
 }
 
+fn lane(mail: &ClaimedMail) -> Lane {
+    if mail.is_own { Lane::Own(mail.project_id) } else { Lane::Operators }
+}
+
+fn invalid(mail: ClaimedMail, now: DateTime<Utc>, error: String) -> Attempted {
+    let mut attempted = Attempted::new(mail, Verdict::Failed, Some(detail::INVALID));
+    attempted.tries.push(Try::failed(now, error));
+    attempted
+}
+
 impl Queue for Emails {
-    type Job = ClaimedMail;
+    type Job = Job;
     type Done = Attempted;
     const NAME: &'static str = "emails";
     const CONCURRENCY: usize = CONCURRENCY;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedMail>> {
-        Ok(store::claim_mail(&self.app.db, lease, limit).await?)
+    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+        let places = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut jobs = Vec::new();
+        if !self.operators.is_empty() {
+            let limit = limit.min(places(self.lanes.room(Lane::Operators, lease.now)));
+            let each = (places(self.lanes.max(Lane::Operators)) / 2).max(1);
+            let room = Room { is_own: false, limit, each, projects: Vec::new(), rooms: Vec::new() };
+            jobs = self.claim_lane(lease, room).await?;
+        }
+        let (projects, rooms) = self.lanes.taken(lease.now);
+        let limit = limit - places(jobs.len());
+        let room = Room { is_own: true, limit, each: places(OWN_MAX), projects, rooms };
+        // What is claimed already must run, whatever becomes of this.
+        match self.claim_lane(lease, room).await {
+            Ok(own) => jobs.extend(own),
+            Err(error) if jobs.is_empty() => return Err(error),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "cannot claim mail of projects' own accounts")
+            }
+        }
+        Ok(jobs)
     }
 
-    async fn run(&self, mut mail: ClaimedMail) -> Attempted {
-        let at = self.app.clock.now();
-        if mail.is_suppressed {
-            return Attempted { detail: Some(detail::SUPPRESSED), ..Attempted::new(mail, at) };
-        }
-        let message = match self.message(&mut mail) {
-            Ok(message) => message,
-            Err(error) => {
-                let detail = Some(detail::INVALID);
-                return Attempted { detail, error: Some(error), ..Attempted::new(mail, at) };
-            }
-        };
+    async fn run(&self, job: Job) -> Attempted {
+        let Job { mail, place } = job;
         let started = Instant::now();
-        let answer = tokio::time::timeout(ATTEMPT_TIMEOUT, self.server.send(message)).await;
-        let duration = started.elapsed().max(Duration::from_millis(1));
-        let attempted = decide(Attempted { duration, ..Attempted::new(mail, at) }, answer.ok(), spread());
-        let outcome = match &attempted.verdict {
-            Verdict::Done => "sent",
-            Verdict::Failed => "failed",
-            // Without an answer nobody knows whether the server has it.
-            Verdict::Retry { .. } if attempted.response_code.is_none() => "unanswered",
-            Verdict::Retry { .. } => "postponed",
-        };
-        metrics::counter!("trastienda_email_attempts_total", "outcome" => outcome).increment(1);
-        metrics::histogram!("trastienda_email_attempt_seconds").record(duration.as_secs_f64());
+        let attempted = self.send(mail).await;
+        drop(place);
+        if attempted.is_counted() {
+            let outcome = match &attempted.verdict {
+                Verdict::Done => "sent",
+                Verdict::Failed => "failed",
+                Verdict::Retry { .. } if attempted.tries.iter().any(|one| one.is_doubtful) => "unanswered",
+                Verdict::Retry { .. } => "postponed",
+            };
+            metrics::counter!("trastienda_email_attempts_total", "outcome" => outcome).increment(1);
+            metrics::histogram!("trastienda_email_attempt_seconds").record(started.elapsed().as_secs_f64());
+        }
         attempted
     }
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
         let mut tx = self.app.db.begin().await?;
+        let rows = attempt::rows(done, |at| self.app.ids.uuid(at));
+        if !rows.ids.is_empty() {
+            store::insert_tries(&mut tx, &rows).await?;
+        }
+        let moved = store::finish_mails(&mut tx, done, now).await?;
         let mut is_told = false;
-        for attempted in done {
-            if attempted.is_counted() || attempted.error.is_some() {
-                store::insert_attempt(&mut tx, self.app.ids.uuid(now), attempted).await?;
+        for attempted in
+            done.iter().filter(|attempted| moved.contains(&(attempted.mail.project_id, attempted.mail.id)))
+        {
+            if let Some(reason) = &attempted.hard {
+                let address = attempted.mail.recipient.to_lowercase();
+                let id = self.app.ids.uuid(now);
+                let suppression = Suppression {
+                    id,
+                    address,
+                    reason: reason.clone(),
+                    created_at: now,
+                    expires_at: Some(now + SUPPRESSED),
+                };
+                store::suppress_refused(&mut tx, attempted.mail.project_id, &suppression, attempted.mail.id)
+                    .await?;
+                metrics::counter!("trastienda_suppressed_total").increment(1);
             }
-            let moved = store::finish_mail(&mut tx, attempted, now).await?;
-            let is_sent = attempted.verdict == Verdict::Done;
-            if moved && !matches!(attempted.verdict, Verdict::Retry { .. }) {
+            if !matches!(attempted.verdict, Verdict::Retry { .. }) {
+                let is_sent = attempted.verdict == Verdict::Done;
                 let over = Over::mail(&attempted.mail, is_sent, attempted.detail);
                 over::announce(&self.app, &mut tx, over)
                     .await
                     .map_err(|error| anyhow::anyhow!("{error:?}"))?;
                 is_told = true;
             }
+        }
+        for (key, error) in attempt::accounts(done) {
+            store::note_account(&mut tx, key, error.as_deref(), now).await?;
         }
         tx.commit().await?;
         if is_told {
@@ -157,107 +331,5 @@ impl Queue for Emails {
         // A claim takes at most a part of the places for one project: more may be due.
         self.app.wakes.of(Self::NAME).notify_one();
         Ok(())
-    }
-}
-
-/// What follows from the server's answer; `None`: it did not come in time.
-fn decide(
-    mut attempted: Attempted,
-    answer: Option<Result<smtp::response::Response, smtp::Error>>,
-    spread: f64,
-) -> Attempted {
-    let error = match answer {
-        Some(Ok(response)) => {
-            attempted.response_code = Some(i32::from(u16::from(response.code())));
-            attempted.response = Some(excerpt(&response.message().collect::<Vec<_>>().join(" ")));
-            attempted.verdict = Verdict::Done;
-            return attempted;
-        }
-        Some(Err(error)) => Some(error),
-        None => None,
-    };
-    let code = error.as_ref().and_then(smtp::Error::status).map(u16::from);
-    attempted.response_code = code.map(i32::from);
-    let is_refused = match (&error, code) {
-        // 53x is about our own account, which the operator can mend.
-        (_, Some(code)) => (500..600).contains(&code) && code / 10 != 53,
-        // The server lacks what this message needs.
-        (Some(error), None) => error.is_client(),
-        (None, None) => false,
-    };
-    attempted.error = Some(match &error {
-        None => "the server did not answer in time".to_owned(),
-        Some(error) => {
-            let source = std::error::Error::source(error).map(|source| excerpt(&source.to_string()));
-            match (code, source) {
-                (Some(code), source) => {
-                    attempted.response = source;
-                    format!("the server answered {code}")
-                }
-                (None, Some(source)) => format!("{}: {source}", kind(error)),
-                (None, None) => kind(error).to_owned(),
-            }
-        }
-    });
-    let ended = attempted.at + TimeDelta::from_std(attempted.duration).unwrap_or_default();
-    (attempted.verdict, attempted.detail) = match next_attempt(attempted.mail.attempts + 1, ended, spread) {
-        _ if is_refused => (Verdict::Failed, Some(detail::REJECTED)),
-        Some(at) => (Verdict::Retry { at }, None),
-        None => (Verdict::Failed, Some(detail::GAVE_UP)),
-    };
-    attempted
-}
-
-fn kind(error: &smtp::Error) -> &'static str {
-    if error.is_timeout() {
-        "the server did not answer in time"
-    } else if error.is_tls() {
-        "no secure connection"
-    } else if error.is_client() {
-        "the server cannot take this message"
-    } else if error.is_response() {
-        "the server's answer cannot be read"
-    } else {
-        "the connection failed"
-    }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().filter(|c| *c != '\0').take(ANSWER_MAX).collect()
-}
-
-/// When to try again after so many attempts, or `None` when that was the last.
-fn next_attempt(attempts: i32, now: DateTime<Utc>, spread: f64) -> Option<DateTime<Utc>> {
-    let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
-    let delay = TimeDelta::minutes(*RETRY_MINUTES.get(index)?);
-    // Only ever later, by up to a tenth.
-    let jitter = Duration::from_secs_f64(delay.as_seconds_f64() * 0.1 * spread.clamp(0.0, 1.0));
-    now.checked_add_signed(delay + TimeDelta::from_std(jitter).ok()?)
-}
-
-fn spread() -> f64 {
-    rand::rng().random_range(0.0..1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retries_double_from_a_minute_to_six_hours_and_end_within_a_day() {
-        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
-        for spread in [0.0, 1.0] {
-            let mut now = start;
-            let mut attempts = 1;
-            let mut delays = Vec::new();
-            while let Some(next) = next_attempt(attempts, now, spread) {
-                delays.push((next - now).num_minutes());
-                (now, attempts) = (next, attempts + 1);
-            }
-            assert!(now - start < TimeDelta::days(1), "{:?}", now - start);
-            if spread == 0.0 {
-                assert_eq!(delays, RETRY_MINUTES);
-            }
-        }
     }
 }

@@ -1,6 +1,9 @@
-//! `make bench`: what a call costs the shop, beside what it would have cost otherwise, in the same run.
+//! `make bench`: what a call costs the shop, beside what it would have cost otherwise, in the same run; and how fast mail
+//! is accepted and sent.
 //!
 //! Medians of five runs. Timings decide nothing: this prints, and never fails because something was slow.
+
+mod mail;
 
 use std::process::ExitCode;
 
@@ -42,7 +45,20 @@ fn say(text: &str) {
     println!("{text}");
 }
 
+/// Everything, or one part: `bench calls`, `bench mail`.
 async fn measure() -> anyhow::Result<()> {
+    let part = std::env::args().nth(1);
+    let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if is_wanted("calls") {
+        calls().await?;
+    }
+    if is_wanted("mail") {
+        mail::measure().await?;
+    }
+    Ok(())
+}
+
+async fn calls() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     // The limit of a plan is not what is measured.
     stack.hub.lift_limits(&stack.project_a).await?;

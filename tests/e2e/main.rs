@@ -8,6 +8,7 @@ mod generated;
 mod hub_down;
 mod leftovers;
 mod logs;
+mod mail_hub_killed;
 mod payment_round_trip;
 mod php_to_webhook;
 mod soak;

@@ -91,11 +91,8 @@ impl Caller {
         let begun = Instant::now();
         let request =
             self.client.post(format!("{}/v1/notifications", self.url)).bearer_auth(&self.project.key);
-        let answer = request
-            .header("Idempotency-Key", format!("bench-{number}-{:?}", begun))
-            .json(&body)
-            .send()
-            .await?;
+        let answer =
+            request.header("Idempotency-Key", format!("bench-{number}-{begun:?}")).json(&body).send().await?;
         let status = answer.status();
         let text = answer.text().await?;
         ensure!(status == 202, "{status}: {text}");

@@ -250,7 +250,7 @@ impl Known {
 
     fn has(&self, project: ProjectId, accept: &Accept) -> bool {
         let key = accept.idempotency_key.clone();
-        let id = accept.notification.id.map(|id| id.uuid());
+        let id = accept.notification.id.map(trastienda_protocol::ids::Id::uuid);
         key.is_some_and(|key| self.keys.contains(&(project.uuid(), key)))
             || id.is_some_and(|id| self.ids.contains(&(project.uuid(), id)))
     }

@@ -276,6 +276,38 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with("Bcc:")), "{text}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_in_a_field_the_headers_are_ours(
+            subject in "\\PC{0,80}|[\r\n\t :a-zB<>@]{0,60}", shop in "\\PC{0,40}|[\r\n :a-z<>@\",]{0,40}",
+            name in "\\PC{0,40}|[\r\n :a-z\";=/]{0,40}", address in "[\r\n a-z:/<>.@]{0,60}", text in "\\PC{0,50}|[\r\n.:a-z]{0,50}",
+        ) {
+            let file = Attachment {
+                filename: name.clone(),
+                content_type: "text/plain".to_owned(),
+                content: String::new(),
+                url: None,
+                content_id: Some(name),
+            };
+            let payload = EmailPayload {
+                subject,
+                html: Some(text.clone()),
+                text: Some(text),
+                list_unsubscribe: Some(address),
+                attachments: vec![file],
+                ..EmailPayload::default()
+            };
+            let whole = formatted(payload, &shop);
+            let ours = [
+                "From", "To", "Subject", "Message-ID", "Date", "Auto-Submitted", "List-Unsubscribe", "MIME-Version",
+                "Content-Type",
+            ];
+            for header in header_names(&whole) {
+                proptest::prop_assert!(ours.contains(&header), "{header:?} in {whole}");
+            }
+        }
+    }
+
     #[test]
     fn addresses_and_media_types_are_checked_in_full() {
         let body = json!({

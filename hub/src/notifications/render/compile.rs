@@ -234,18 +234,12 @@ impl PutAway {
                 rest = number;
                 continue;
             };
-            match (before.strip_suffix("<!--"), after.strip_prefix("-->")) {
-                (Some(before), Some(after)) => {
-                    out.push_str(before);
-                    out.push_str(tag);
-                    rest = after;
-                }
-                _ => {
-                    out.push_str(before);
-                    out.push_str(tag);
-                    rest = after;
-                }
-            }
+            // A tag that stood alone stood as a comment.
+            let alone = before.strip_suffix("<!--").zip(after.strip_prefix("-->"));
+            let (before, after) = alone.unwrap_or((before, after));
+            out.push_str(before);
+            out.push_str(tag);
+            rest = after;
         }
         out.push_str(rest);
         out
@@ -274,10 +268,9 @@ fn tag_length(text: &str) -> Option<usize> {
     for (at, c) in text.char_indices().skip(2) {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if matches!(c, '"' | '\'') => quote = Some(c),
             None if text[at..].starts_with(end) => return Some(at + 2),
-            None => {}
+            Some(_) | None => {}
         }
     }
     None

@@ -6,6 +6,8 @@
 pub(crate) mod compile;
 mod dates;
 mod filters;
+#[cfg(test)]
+mod fuzz;
 mod missing;
 mod money;
 mod plain;

@@ -88,6 +88,9 @@ impl Emails {
             Err(failure) => {
                 one.is_servers = failure.is_servers();
                 self.health.note(&server.key, !one.is_servers, now);
+                if !one.is_servers {
+                    self.lanes.set_rest(server.lane(), None);
+                }
                 one.response_code = failure.code.map(i32::from);
                 one.error = Some(excerpt(&failure.what));
                 one.is_doubtful = failure.is_doubtful();

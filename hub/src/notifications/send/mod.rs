@@ -35,6 +35,8 @@ use crate::queue::{Lease, Verdict};
 const CONCURRENCY: usize = 128;
 /// For a whole attempt; well within a lease.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+/// For the files that it names by address.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// For how long an address that a server refused is not written to.
 const SUPPRESSED: TimeDelta = TimeDelta::days(30);
 /// Characters of a server's answer that are kept.
@@ -81,14 +83,13 @@ impl Attempted {
 impl Emails {
     /// The queue for a hub. Without an SMTP server of the operator's, the mail of projects without one stays pending.
     pub fn new(app: &App) -> Result<Self, String> {
-        let operators = match &app.config.smtp_url {
-            Some(urls) => Server::operators(urls.expose_secret())?,
-            None => {
-                tracing::warn!(
-                    "TRASTIENDA_SMTP_URL is not set: e-mail of projects without an SMTP account stays pending"
-                );
-                Vec::new()
-            }
+        let operators = if let Some(urls) = &app.config.smtp_url {
+            Server::operators(urls.expose_secret())?
+        } else {
+            tracing::warn!(
+                "TRASTIENDA_SMTP_URL is not set: e-mail of projects without an SMTP account stays pending"
+            );
+            Vec::new()
         };
         let connections = operators.first().and_then(|server| server.connections).unwrap_or(OPERATORS_MAX);
         let (pool, health, lanes) = (Pool::default(), Health::default(), Lanes::new(connections));
@@ -163,7 +164,10 @@ impl Emails {
             );
         }
         let deadline = tokio::time::Instant::now() + ATTEMPT_TIMEOUT;
-        let payload = match attachments::fetch(&self.app, payload).await {
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, attachments::fetch(&self.app, payload)).await;
+        let fetched = fetched
+            .unwrap_or_else(|_| Err(attachments::Unfetched::Now("the attachments take too long".to_owned())));
+        let payload = match fetched {
             Ok(payload) => payload,
             Err(attachments::Unfetched::Never(error)) => return invalid(mail, now, error),
             Err(attachments::Unfetched::Now(error)) => {
@@ -262,7 +266,7 @@ impl Queue for Emails {
             Ok(own) => jobs.extend(own),
             Err(error) if jobs.is_empty() => return Err(error),
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "cannot claim mail of projects' own accounts")
+                tracing::error!(error = format!("{error:#}"), "cannot claim mail of projects' own accounts");
             }
         }
         Ok(jobs)

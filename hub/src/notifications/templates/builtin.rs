@@ -27,7 +27,7 @@ impl Builtin {
         let compiled = self.html.get_or_init(|| {
             let compiled = self.mjml.map(compile::mjml)?;
             let told = |error| {
-                tracing::error!(template = self.name, locale = self.locale, error, "does not compile")
+                tracing::error!(template = self.name, locale = self.locale, error, "does not compile");
             };
             compiled.map_err(told).ok()
         });
@@ -247,7 +247,7 @@ mod tests {
                     Value::String(text)
                         if !matches!(name.as_str(), "currency" | "paid_at" | "arrives_on") =>
                     {
-                        *text = nasty.to_owned()
+                        *text = nasty.to_owned();
                     }
                     Value::Array(items) => items[0]["name"] = nasty.into(),
                     _ => {}

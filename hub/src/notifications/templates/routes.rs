@@ -289,14 +289,13 @@ async fn diff(
     let mut conn = app.db.acquire().await?;
     let choice = |version| Choice { name: &name, version, channel, locale: locale.as_deref() };
     let to = Template::from(choose(&mut conn, &caller, choice(Some(to))).await?);
-    let from = match from {
-        Some(_) => choose(&mut conn, &caller, choice(from)).await?,
+    let from = if from.is_some() {
+        choose(&mut conn, &caller, choice(from)).await?
+    } else {
         // The active one of what the other is.
-        None => {
-            let channel = Channel::parse(&to.channel);
-            let choice = Choice { name: &name, version: None, channel, locale: Some(&to.locale) };
-            choose(&mut conn, &caller, choice).await?
-        }
+        let channel = Channel::parse(&to.channel);
+        let choice = Choice { name: &name, version: None, channel, locale: Some(&to.locale) };
+        choose(&mut conn, &caller, choice).await?
     };
     Ok(Json(Diff::of(&from.into(), &to)))
 }

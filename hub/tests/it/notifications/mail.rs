@@ -29,7 +29,7 @@ async fn a_project_sends_a_templated_mail_from_its_first_minute(pool: PgPool) {
         "{mail}"
     );
     // Quoted-printable breaks lines where it likes.
-    let html = mail.splitn(2, "text/html").nth(1).unwrap().replace("=\n", "");
+    let html = mail.split_once("text/html").unwrap().1.replace("=\n", "");
     assert!(
         html.contains("Ana &lt;script&gt;") && !html.contains("<script>"),
         "a variable is escaped in HTML: {html}"

@@ -1,13 +1,16 @@
 //! Notifications: an e-mail, or a WhatsApp link that a person taps.
 //!
 //! Invariants:
-//! - What is accepted is rendered and checked ([`accept`]): sending finds no missing variable and no bad address.
+//! - What is accepted is rendered and checked ([`accept`]): sending finds no missing variable and no bad address. Calls that
+//!   come together share a transaction.
 //! - One id, or one `Idempotency-Key`, in a project is one notification. The row is the job.
-//! - A mail is `sent` when the SMTP server took it ([`send`]). What was in flight when a hub died may repeat, with the
-//!   same Message-ID.
+//! - A mail is `sent` when an SMTP server took it ([`send`]). What was in flight when a hub died may repeat, with the
+//!   same Message-ID. A dead server delays nobody else's mail ([`smtp`]).
 //! - WhatsApp is never claimed to have delivered anything: `sent` there means that a person opened the link ([`open`]).
 //! - Past its `expires_at` nothing is sent ([`expire`]). The end is told as an event, in the same transaction ([`over`]).
-//! - Logs hold neither addresses nor contents.
+//! - Past the plan's retention addresses and contents are deleted ([`blank`]). Logs hold neither.
+//!
+//! Another channel is a file in [`channel`], another way to hand mail over a [`channel::Transport`].
 //!
 //! What it does not do: it never learns whether a mail was read, and it speaks to WhatsApp's servers not at all.
 

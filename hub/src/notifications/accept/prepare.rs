@@ -3,25 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use trastienda_protocol::ids::{Id as _, NotificationId, ProjectId};
-use trastienda_protocol::notification::{Channel, NewNotification};
-use trastienda_protocol::problem::FieldError;
+use trastienda_protocol::ids::{NotificationId, ProjectId};
+use trastienda_protocol::notification::{Channel as Kind, NewNotification};
 
 use crate::app::App;
 use crate::http::{Error, Result};
-use crate::notifications::channel::{email, whatsapp};
+use crate::notifications::channel::email::Email;
+use crate::notifications::channel::whatsapp::Whatsapp;
+use crate::notifications::channel::{Channel, Checking};
 use crate::notifications::render::{self, Manner, Rendered};
 use crate::notifications::settings::Settings;
-use crate::notifications::smtp::senders;
-use crate::notifications::store::{self, NewRow};
+use crate::notifications::store::NewRow;
 use crate::notifications::templates::{self, Found, Wanted};
 use crate::projects::model::ProjectContext;
-
-/// How long a WhatsApp link waits for somebody to tap it.
-const WHATSAPP_EXPIRES: TimeDelta = TimeDelta::days(7);
 
 /// What is to become a row.
 pub(super) struct Request<'a> {
@@ -38,7 +35,7 @@ pub(super) struct Lookups {
     templates: HashMap<Asked, Arc<Found>>,
 }
 
-type Asked = (ProjectId, String, Channel, Option<i32>, Option<String>);
+type Asked = (ProjectId, String, Kind, Option<i32>, Option<String>);
 
 impl Lookups {
     async fn settings(&mut self, conn: &mut PgConnection, project: ProjectId) -> Result<Arc<Settings>> {
@@ -75,35 +72,26 @@ pub(super) async fn prepare(
     context: &ProjectContext,
     request: Request<'_>,
 ) -> Result<NewRow> {
+    match request.new.channel {
+        Kind::Email => prepare_by::<Email>(app, conn, lookups, context, request).await,
+        Kind::Whatsapp => prepare_by::<Whatsapp>(app, conn, lookups, context, request).await,
+    }
+}
+
+async fn prepare_by<C: Channel>(
+    app: &App,
+    conn: &mut PgConnection,
+    lookups: &mut Lookups,
+    context: &ProjectContext,
+    request: Request<'_>,
+) -> Result<NewRow> {
     let Request { id, new, fingerprint, now } = request;
     let project = context.project.id;
-    let mut errors = Vec::new();
     let settings = lookups.settings(conn, project).await?;
-    let phone = match new.channel {
-        Channel::Email => {
-            errors.extend(email::check(new));
-            None
-        }
-        Channel::Whatsapp => whatsapp::recipient(&new.to, settings.country())
-            .await
-            .map_err(|message| errors.push(FieldError::new("/to", message)))
-            .ok(),
-    };
-    if let Some(from) = &new.from
-        && !may_write_as(app, conn, context, from).await?
-    {
-        let message = "may not be used through this hub's SMTP server: use the project's own domain, add an SMTP account, or ask the operator";
-        errors.push(FieldError::new("/from", message));
-    }
-    for (index, file) in new.attachments.iter().enumerate() {
-        let url = file.url.as_deref().and_then(|url| url.parse().ok());
-        if let Some(url) = url
-            && let Err(refused) = app.outbound.check_url(&url).await
-        {
-            errors.push(FieldError::new(format!("/attachments/{index}/url"), refused.to_string()));
-        }
-    }
-    let texts = match texts(conn, lookups, context, &settings, new).await {
+    let mut errors = Vec::new();
+    let checking = Checking { app, conn: &mut *conn, context, settings: &settings, new };
+    let to = C::check(checking, &mut errors).await?;
+    let texts = match texts::<C>(conn, lookups, context, &settings, new).await {
         Ok(texts) => Some(texts),
         Err(Error::Invalid(wrong)) => {
             errors.extend(wrong);
@@ -111,13 +99,12 @@ pub(super) async fn prepare(
         }
         Err(other) => return Err(other),
     };
-    let (Some(texts), true) = (texts, errors.is_empty()) else { return Err(errors.into()) };
-    let send_at = new.send_at.unwrap_or(now).max(now);
+    let (Some(texts), Some(to), true) = (texts, to, errors.is_empty()) else { return Err(errors.into()) };
     let mut row = NewRow {
         project,
         id,
         channel: new.channel.as_str(),
-        recipient: new.to.clone(),
+        recipient: String::new(),
         payload: Value::Null,
         template: new.template.clone(),
         template_version: texts.version,
@@ -128,38 +115,14 @@ pub(super) async fn prepare(
         detail: None,
         problem: None,
         open_token_hash: None,
-        run_at: send_at,
+        run_at: new.send_at.unwrap_or(now).max(now),
         expires_at: new.expires_at,
         fingerprint,
         created_at: now,
         finished_at: None,
     };
-    if let Some(phone) = phone {
-        let payload = whatsapp::payload(&phone, &texts.rendered.text.unwrap_or_default());
-        row.payload = serde_json::to_value(payload).map_err(anyhow::Error::from)?;
-        row.recipient = phone.e164();
-        row.open_token_hash = Some(whatsapp::token_hash(&whatsapp::open_token(app, project, id)).to_vec());
-        row.expires_at = Some(new.expires_at.unwrap_or(send_at + WHATSAPP_EXPIRES));
-    } else {
-        let payload = email::payload(new, texts.rendered);
-        row.payload = serde_json::to_value(payload).map_err(anyhow::Error::from)?;
-    }
+    C::fill(app, &mut row, new, to, texts.rendered)?;
     Ok(row)
-}
-
-/// Through its own accounts a project writes as it likes. What is no address is told elsewhere.
-async fn may_write_as(
-    app: &App,
-    conn: &mut PgConnection,
-    context: &ProjectContext,
-    from: &str,
-) -> Result<bool> {
-    let Some(from) = email::parse_mailbox(from) else { return Ok(true) };
-    if store::has_enabled_account(conn, context.project.id).await? {
-        return Ok(true);
-    }
-    let project = (context.project.id.uuid(), context.project.domain.as_str());
-    Ok(senders::is_allowed(conn, project, &app.config.mail_from, &from).await?)
 }
 
 struct Texts {
@@ -169,7 +132,7 @@ struct Texts {
 }
 
 /// The texts of a request: its own, or its template's with its data.
-async fn texts(
+async fn texts<C: Channel>(
     conn: &mut PgConnection,
     lookups: &mut Lookups,
     context: &ProjectContext,
@@ -199,16 +162,8 @@ async fn texts(
             Texts { rendered, version: Some(found.version), locale: Some(found.locale.clone()) }
         }
     };
-    if new.channel == Channel::Whatsapp {
-        let length = texts.rendered.text.as_deref().unwrap_or_default().chars().count();
-        if length == 0 || length > whatsapp::TEXT_MAX {
-            let pointer = if new.template.is_some() { "/data" } else { "/text" };
-            let message =
-                format!("makes a message of {length} characters; WhatsApp takes 1 to {}", whatsapp::TEXT_MAX);
-            return Err(Error::field(pointer, message));
-        }
-    } else if texts.rendered.subject.as_deref().unwrap_or_default().is_empty() {
-        return Err(Error::field("/data", "makes an empty subject"));
+    match C::check_texts(new, &texts.rendered) {
+        Some(error) => Err(vec![error].into()),
+        None => Ok(texts),
     }
-    Ok(texts)
 }

@@ -9,15 +9,82 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Attachment as FilePart, Mailbox, Message, MultiPart, SinglePart};
+use sqlx::PgConnection;
+use trastienda_protocol::ids::Id as _;
 use trastienda_protocol::notification::{Attachment, NewNotification};
 use trastienda_protocol::problem::FieldError;
 use url::Url;
 
+use super::{Channel, Checking};
+use crate::app::App;
+use crate::http::Result;
 use crate::notifications::model::EmailPayload;
 use crate::notifications::render::{Rendered, text_of_html};
+use crate::notifications::smtp::senders;
+use crate::notifications::store::{self, NewRow};
+use crate::projects::model::ProjectContext;
+
+/// Mail.
+pub(crate) struct Email;
+
+impl Channel for Email {
+    type To = String;
+
+    async fn check(checking: Checking<'_>, errors: &mut Vec<FieldError>) -> Result<Option<String>> {
+        let Checking { app, conn, context, new, .. } = checking;
+        errors.extend(check(new));
+        if let Some(from) = &new.from
+            && !may_write_as(app, conn, context, from).await?
+        {
+            let message = "may not be used through this hub's SMTP server: use the project's own domain, add an SMTP account, or ask the operator";
+            errors.push(FieldError::new("/from", message));
+        }
+        for (index, file) in new.attachments.iter().enumerate() {
+            let url = file.url.as_deref().and_then(|url| url.parse().ok());
+            if let Some(url) = url
+                && let Err(refused) = app.outbound.check_url(&url).await
+            {
+                errors.push(FieldError::new(format!("/attachments/{index}/url"), refused.to_string()));
+            }
+        }
+        Ok(Some(new.to.clone()))
+    }
+
+    fn check_texts(_: &NewNotification, rendered: &Rendered) -> Option<FieldError> {
+        let is_empty = rendered.subject.as_deref().unwrap_or_default().is_empty();
+        is_empty.then(|| FieldError::new("/data", "makes an empty subject"))
+    }
+
+    fn fill(
+        _: &App,
+        row: &mut NewRow,
+        new: &NewNotification,
+        to: String,
+        rendered: Rendered,
+    ) -> anyhow::Result<()> {
+        row.recipient = to;
+        row.payload = serde_json::to_value(payload(new, rendered))?;
+        Ok(())
+    }
+}
+
+/// Through its own accounts a project writes as it likes. What is no address is told elsewhere.
+async fn may_write_as(
+    app: &App,
+    conn: &mut PgConnection,
+    context: &ProjectContext,
+    from: &str,
+) -> Result<bool> {
+    let Some(from) = parse_mailbox(from) else { return Ok(true) };
+    if store::has_enabled_account(conn, context.project.id).await? {
+        return Ok(true);
+    }
+    let project = (context.project.id.uuid(), context.project.domain.as_str());
+    Ok(senders::is_allowed(conn, project, &app.config.mail_from, &from).await?)
+}
 
 /// What is wrong with a request's addresses and files beyond their shape.
-pub(crate) fn check(new: &NewNotification) -> Vec<FieldError> {
+fn check(new: &NewNotification) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut mailbox = |pointer: &str, text: &str| {
         if parse_mailbox(text).is_none() {
@@ -43,7 +110,7 @@ pub(crate) fn check(new: &NewNotification) -> Vec<FieldError> {
 }
 
 /// What is stored of a request whose texts are rendered.
-pub(crate) fn payload(new: &NewNotification, rendered: Rendered) -> EmailPayload {
+fn payload(new: &NewNotification, rendered: Rendered) -> EmailPayload {
     let text = rendered.text.or_else(|| rendered.html.as_deref().map(text_of_html));
     EmailPayload {
         subject: rendered.subject.unwrap_or_default(),
@@ -78,7 +145,10 @@ pub(crate) enum BuildError {
 }
 
 /// The message as it goes to the server.
-pub(crate) fn message(payload: EmailPayload, envelope: Envelope<'_>) -> Result<Message, BuildError> {
+pub(crate) fn message(
+    payload: EmailPayload,
+    envelope: Envelope<'_>,
+) -> std::result::Result<Message, BuildError> {
     let mailbox = |name, text: &str| parse_mailbox(text).ok_or(BuildError::Address(name));
     let from = match &payload.from {
         Some(from) => mailbox("from", from)?,
@@ -124,7 +194,10 @@ pub(crate) fn message(payload: EmailPayload, envelope: Envelope<'_>) -> Result<M
     Ok(builder.multipart(whole)?)
 }
 
-fn with_files(whole: MultiPart, files: &[(usize, &Attachment)]) -> Result<MultiPart, BuildError> {
+fn with_files(
+    whole: MultiPart,
+    files: &[(usize, &Attachment)],
+) -> std::result::Result<MultiPart, BuildError> {
     files.iter().try_fold(whole, |whole, (index, file)| {
         let bytes = STANDARD.decode(&file.content).map_err(|_| BuildError::Attachment(*index))?;
         let kind = ContentType::parse(&file.content_type).map_err(|_| BuildError::Attachment(*index))?;
@@ -169,7 +242,7 @@ impl Header for AutoSubmitted {
         HeaderName::new_from_ascii_str("Auto-Submitted")
     }
 
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    fn parse(_: &str) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self)
     }
 
@@ -187,7 +260,7 @@ impl Header for ListUnsubscribe {
         HeaderName::new_from_ascii_str("List-Unsubscribe")
     }
 
-    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    fn parse(text: &str) -> std::result::Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self(text.to_owned()))
     }
 

@@ -1,17 +1,17 @@
 //! One server asked once, and how it is written down.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::Message;
-use lettre::transport::smtp::response::Response;
 use uuid::Uuid;
 
 use super::{ANSWER_MAX, Attempted, Emails};
-use crate::notifications::smtp::pool::Pooled;
-use crate::notifications::smtp::talk::{self, Failure, Step};
+use crate::notifications::channel::Transport as _;
+use crate::notifications::smtp::handover::Smtp;
 use crate::notifications::smtp::{Account, Server};
-use crate::notifications::store::TryRows;
+use crate::notifications::store::{AccountNote, TryRows};
 use crate::queue::Verdict;
 
 /// What one server said.
@@ -68,7 +68,8 @@ impl Emails {
         deadline: tokio::time::Instant,
     ) -> (Try, Outcome) {
         let (at, started) = (self.app.clock.now(), Instant::now());
-        let answer = self.hand_over(server, message, deadline).await;
+        let transport = Smtp { server, pool: &self.pool, outbound: &self.app.outbound };
+        let answer = transport.hand_over(message, deadline).await;
         let now = self.app.clock.now();
         let mut one = Try {
             duration: started.elapsed(),
@@ -78,25 +79,26 @@ impl Emails {
             ..Try::failed(at, String::new())
         };
         let outcome = match answer {
-            Ok(response) => {
+            Ok(taken) => {
                 self.health.note(&server.key, true, now);
                 self.lanes.set_rest(server.lane(), None);
-                one.response_code = Some(i32::from(u16::from(response.code())));
-                one.response = Some(excerpt(&response.message().collect::<Vec<_>>().join(" ")));
+                one.response_code = Some(i32::from(taken.code));
+                one.response = Some(excerpt(&taken.answer));
                 Outcome::Taken
             }
-            Err(failure) => {
-                one.is_servers = failure.is_servers();
+            Err(not_taken) => {
+                one.is_servers = not_taken.is_servers;
                 self.health.note(&server.key, !one.is_servers, now);
                 if !one.is_servers {
                     self.lanes.set_rest(server.lane(), None);
                 }
-                one.response_code = failure.code.map(i32::from);
-                one.error = Some(excerpt(&failure.what));
-                one.is_doubtful = failure.is_doubtful();
-                if failure.is_final() {
-                    let hard = failure.is_hard().then(|| format!("refused: {}", excerpt(&failure.told())));
-                    Outcome::Refused { hard: hard.map(|reason| reason.chars().take(200).collect()) }
+                one.response_code = not_taken.code.map(i32::from);
+                one.error = Some(excerpt(&not_taken.what));
+                one.is_doubtful = not_taken.is_doubtful;
+                if not_taken.is_final {
+                    let code = not_taken.code.unwrap_or_default();
+                    let reason = || format!("refused: {code} {}", not_taken.what).chars().take(200).collect();
+                    Outcome::Refused { hard: not_taken.is_hard.then(reason) }
                 } else if one.is_doubtful {
                     metrics::counter!("trastienda_email_doubtful_total").increment(1);
                     Outcome::Doubtful
@@ -106,35 +108,6 @@ impl Emails {
             }
         };
         (one, outcome)
-    }
-
-    async fn hand_over(
-        &self,
-        server: &Server,
-        message: &Message,
-        deadline: tokio::time::Instant,
-    ) -> Result<Response, Failure> {
-        let (envelope, bytes) = (message.envelope(), message.formatted());
-        if let Some(mut pooled) = self.pool.take(&server.key) {
-            match talk::hand_over(&mut pooled.connection, envelope, &bytes, deadline).await {
-                Ok(response) => {
-                    self.pool.put(&server.key, pooled);
-                    return Ok(response);
-                }
-                // The server hung up on an idle connection: it has heard nothing of this mail.
-                Err(failure)
-                    if failure.step == Step::Sender && failure.code.is_none() && !failure.is_unfit => {}
-                Err(failure) => {
-                    // What was said of this mail says nothing of the next; RSET would cost what connecting costs.
-                    return Err(failure);
-                }
-            }
-        }
-        let connection = talk::open(server, &self.app.outbound, deadline).await?;
-        let mut pooled = Pooled { connection, mails: 0 };
-        let response = talk::hand_over(&mut pooled.connection, envelope, &bytes, deadline).await?;
-        self.pool.put(&server.key, pooled);
-        Ok(response)
     }
 }
 
@@ -163,16 +136,20 @@ pub(super) fn rows(done: &[Attempted], mut new_id: impl FnMut(DateTime<Utc>) -> 
     rows
 }
 
-/// How each project's account was in the end; an error of its server's.
-pub(super) fn accounts(done: &[Attempted]) -> Vec<((Uuid, Uuid), Option<String>)> {
-    let mut accounts = std::collections::BTreeMap::new();
+/// How each project's account did.
+pub(super) fn accounts(done: &[Attempted]) -> BTreeMap<(Uuid, Uuid), AccountNote> {
+    let mut accounts: BTreeMap<(Uuid, Uuid), AccountNote> = BTreeMap::new();
     for one in done.iter().flat_map(|attempted| &attempted.tries) {
-        if let Some(account) = &one.account {
-            let error = one.error.clone().filter(|_| one.is_servers);
-            accounts.insert((account.project_id, account.id), error);
+        let Some(account) = &one.account else { continue };
+        let note = accounts.entry((account.project_id, account.id)).or_default();
+        if one.is_servers {
+            note.failures += 1;
+            note.error.clone_from(&one.error);
+        } else {
+            *note = AccountNote { has_worked: true, ..AccountNote::default() };
         }
     }
-    accounts.into_iter().collect()
+    accounts
 }
 
 fn excerpt(text: &str) -> String {

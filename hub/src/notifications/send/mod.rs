@@ -325,8 +325,8 @@ impl Queue for Emails {
                 is_told = true;
             }
         }
-        for (key, error) in attempt::accounts(done) {
-            store::note_account(&mut tx, key, error.as_deref(), now).await?;
+        for (key, note) in attempt::accounts(done) {
+            store::note_account(&mut tx, key, &note, now).await?;
         }
         tx.commit().await?;
         if is_told {

@@ -9,6 +9,7 @@
 //! same Message-ID may be sent again.
 
 pub mod accounts;
+pub(crate) mod handover;
 pub(crate) mod health;
 pub(crate) mod lanes;
 pub(crate) mod pool;

@@ -117,27 +117,38 @@ pub(crate) async fn delete_account(
     Ok(result.rows_affected() == 1)
 }
 
-/// Notes how an account's server was; `error`: it failed.
+/// How an account's server was.
+#[derive(Debug, Default)]
+pub(crate) struct AccountNote {
+    pub(crate) has_worked: bool,
+    /// Failures in a row, since it last worked.
+    pub(crate) failures: i32,
+    pub(crate) error: Option<String>,
+}
+
+/// Notes how an account's server was.
 pub(crate) async fn note_account(
     conn: &mut PgConnection,
     key: (Uuid, Uuid),
-    error: Option<&str>,
+    note: &AccountNote,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update smtp_accounts
-        set failures = case when $3::text is null then 0 else failures + 1 end,
-            last_error = coalesce($3, last_error),
-            failed_at = case when $3::text is null then failed_at else $4::timestamptz end,
-            worked_at = case when $3::text is null then $4::timestamptz else worked_at end
+        set failures = case when $3::boolean then $4::integer else failures + $4::integer end,
+            last_error = coalesce($5, last_error),
+            failed_at = case when $4::integer > 0 then $6::timestamptz else failed_at end,
+            worked_at = case when $3::boolean then $6::timestamptz else worked_at end
         where project_id = $1 and id = $2
           -- A good account is noted once a minute, not with every mail.
-          and ($3::text is not null or failures > 0 or worked_at is null or worked_at < $4::timestamptz - interval '1 minute')
+          and ($4::integer > 0 or failures > 0 or worked_at is null or worked_at < $6::timestamptz - interval '1 minute')
         "#,
         key.0,
         key.1,
-        error,
+        note.has_worked,
+        note.failures,
+        note.error,
         now,
     )
     .execute(conn)

@@ -45,7 +45,7 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Everything, or one part: `bench calls`, `bench mail`.
+/// Everything, or one part: `bench calls`, `bench mail`, `bench mail 10` for a tenth of it.
 async fn measure() -> anyhow::Result<()> {
     let part = std::env::args().nth(1);
     let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
@@ -53,7 +53,8 @@ async fn measure() -> anyhow::Result<()> {
         calls().await?;
     }
     if is_wanted("mail") {
-        mail::measure().await?;
+        let part = std::env::args().nth(2).map_or(Ok(1), |part| part.parse())?;
+        mail::measure(part).await?;
     }
     Ok(())
 }

@@ -277,6 +277,8 @@ impl Queue for Emails {
         let started = Instant::now();
         let attempted = self.send(mail).await;
         drop(place);
+        // The lane has room before this is written down.
+        self.app.wakes.of(Self::NAME).notify_one();
         if attempted.is_counted() {
             let outcome = match &attempted.verdict {
                 Verdict::Done => "sent",
@@ -332,8 +334,6 @@ impl Queue for Emails {
         if is_told {
             events::wake(&self.app);
         }
-        // A claim takes at most a part of the places for one project: more may be due.
-        self.app.wakes.of(Self::NAME).notify_one();
         Ok(())
     }
 }

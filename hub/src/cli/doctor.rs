@@ -176,17 +176,49 @@ async fn check_work(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()
     } else {
         findings.ok(format!("hubs running on this database: {hubs}"));
     }
+    let cases =
+        sqlx::query_scalar!(r#"select count(*) as "count!" from payment_cases where status = 'open'"#)
+            .fetch_one(pool)
+            .await?;
+    if cases > 0 {
+        findings.warning(format!(
+            "{cases} payment cases are open: look at `GET /v1/payment-cases?status=open` of each project, and close them with a note"
+        ));
+    }
     let projects =
         sqlx::query_scalar!(r#"select count(*) as "count!" from projects"#).fetch_one(pool).await?;
     if projects == 0 {
         findings.warning("there are no projects: `trastienda-hub project create --name … --domain …`");
     }
-    let oldest = sqlx::query_scalar!("select min(run_at) from webhook_deliveries where status = 'pending'")
-        .fetch_one(pool)
-        .await?;
+    let oldest = sqlx::query_scalar!(
+        r#"
+        select min(due.run_at)
+        from webhook_endpoints e
+        cross join lateral (
+            select run_at
+            from webhook_deliveries
+            where endpoint_id = e.id and status = 'pending' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        where e.disabled_at is null
+        "#
+    )
+    .fetch_one(pool)
+    .await?;
     late("webhook deliveries", oldest, findings);
     let oldest = sqlx::query_scalar!(
-        "select min(run_at) from notifications where status = 'pending' and channel = 'email'"
+        r#"
+        select min(due.run_at)
+        from projects p
+        cross join lateral (
+            select run_at
+            from notifications
+            where project_id = p.id and status = 'pending' and channel = 'email' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        "#
     )
     .fetch_one(pool)
     .await?;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod healthcheck;
+mod payments;
 mod project;
 mod seed;
 
@@ -38,6 +39,9 @@ enum Command {
     /// Projects: shops and their keys.
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// Payments: their books and the providers'.
+    #[command(subcommand)]
+    Payments(payments::PaymentsCommand),
     /// Make two demonstration projects and show their keys.
     Seed(seed::SeedArgs),
     /// Say what is wrong with this deployment and how to mend it.
@@ -82,6 +86,7 @@ impl Command {
                 say("the schema is up to date");
             }
             Self::Project(command) => command.run().await?,
+            Self::Payments(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,
             Self::Healthcheck(args) => return args.run().await,

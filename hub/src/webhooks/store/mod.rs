@@ -2,8 +2,10 @@
 
 mod deliveries;
 mod endpoints;
+mod jobs;
 mod recovery;
 
 pub(crate) use deliveries::*;
 pub(crate) use endpoints::*;
+pub(crate) use jobs::*;
 pub(crate) use recovery::*;

@@ -175,6 +175,8 @@ final class RealStackTest extends TestCase
         $stack = $this->over($transport);
         $stack::http('PUT', "$stack->hub/admin/v1/projects/$stack->project/features/flag_$transport", ['enabled' => true], RealStack::ADMIN);
 
+        self::assertSame([true, false], [Trastienda::feature("unknown_$transport", true), Trastienda::feature("unknown_$transport", false)]);
+
         // The agent's own copy is a little behind.
         RealStack::until('the flag is on', function () use ($transport): bool {
             $this->app['cache']->flush();

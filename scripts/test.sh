@@ -13,8 +13,10 @@ scripts/build.sh
 step "the extension: PHP's own runner"
 php-ext/run-tests.sh "$TRASTIENDA_SO"
 step 'the package, without and with the extension'
-phpunit -c composer
-php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer
+phpunit -c composer --testsuite unit,feature
+php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer --testsuite unit,feature
+step 'the package over every transport, with a real hub and agent'
+php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer --testsuite contract
 step 'the example shops'
 phpunit -c examples
 step 'Rust, and the whole with real processes'

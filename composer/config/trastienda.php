@@ -31,7 +31,7 @@ return [
     // What to do when the agent does not answer: `http` goes straight to the hub with
     // the same id (when `url` and `key` are set), `queue` hands events and notifications
     // to Laravel's queue, `throw` leaves the decision to the caller.
-    'fallback' => 'http',
+    'fallback' => env('TRASTIENDA_FALLBACK', 'http'),
 
     // Which queue the fallback `queue` uses; null: Laravel's default. Its workers try the
     // agent, then the hub, and later again for about a day. The job is encrypted, since
@@ -51,7 +51,7 @@ return [
     // scheduler (`php artisan schedule:run`) each minute; with `at_once` also right after
     // the commit. Put it beside the shop's orders. A single call may ask for it with `outbox`.
     'outbox' => [
-        'enabled' => false,
+        'enabled' => (bool) env('TRASTIENDA_OUTBOX', false),
         'table' => 'trastienda_outbox',
         'connection' => null,
         'at_once' => true,

@@ -58,6 +58,8 @@ pub struct State {
     pub gatherer: Gatherer,
     /// Takes deliveries that need no claim; set when the queues are started.
     pub deliveries: OnceLock<HandOver<Deliveries>>,
+    /// Where notifications wait for the next transaction.
+    pub accepting: crate::notifications::accept::Gate,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -107,6 +109,7 @@ impl App {
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
+            accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
             db,
             config,

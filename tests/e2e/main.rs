@@ -11,6 +11,7 @@ mod hub_down;
 mod hung_up_callers;
 mod leftovers;
 mod logs;
+mod mail_hub_killed;
 mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;

@@ -109,6 +109,12 @@ impl Hub {
         self.process.as_ref().and_then(Process::pid)
     }
 
+    /// Changes a setting; it counts when the hub is started again.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.retain(|(known, _)| *known != name);
+        self.settings.push((name, value.to_owned()));
+    }
+
     /// Starts it again on the same data.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the hub runs already");

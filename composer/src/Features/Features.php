@@ -134,6 +134,11 @@ final class Features
             throw $exception;
         }
 
+        if (($reply->body['is_known'] ?? true) === false) {
+            // Answered as off by whoever does not know it.
+            return self::UNKNOWN;
+        }
+
         $enabled = $reply->body['enabled'] ?? null;
 
         return is_bool($enabled) ? ($enabled ? 'on' : 'off') : self::UNKNOWN;

@@ -175,9 +175,7 @@ final class RealStackTest extends TestCase
         $stack = $this->over($transport);
         $stack::http('PUT', "$stack->hub/admin/v1/projects/$stack->project/features/flag_$transport", ['enabled' => true], RealStack::ADMIN);
 
-        // A hub may not know a flag, or know that it is off; then the default does not count.
-        $unknown = $stack->call('GET', "/v1/features/unknown_$transport");
-        self::assertSame($unknown[0] === 404, Trastienda::feature("unknown_$transport", true));
+        self::assertSame([true, false], [Trastienda::feature("unknown_$transport", true), Trastienda::feature("unknown_$transport", false)]);
 
         // The agent's own copy is a little behind.
         RealStack::until('the flag is on', function () use ($transport): bool {
@@ -233,6 +231,10 @@ final class RealStackTest extends TestCase
 
         if ($transport === 'extension' && ! $this->app->make(Extension::class)->isUsable()) {
             self::markTestSkipped('The extension is not loaded.');
+        }
+
+        if ($transport === 'extension' && function_exists('Trastienda\Laravel\Transports\trastienda_event')) {
+            self::markTestSkipped('Stand-ins for the extension are in this process: run --testsuite contract by itself.');
         }
 
         $this->configure(['transport' => $transport, 'socket' => $stack->socket, 'url' => $stack->hub, 'key' => $stack->key, 'fallback' => 'throw']);

@@ -25,6 +25,14 @@ final class FeaturesTest extends TestCase
         self::assertFalse(Trastienda::feature('wishlist', true));
     }
 
+    public function test_a_flag_that_is_off_only_because_nobody_knows_it_follows_the_default(): void
+    {
+        $this->agent(['status' => 200, 'body' => ['flag' => 'wishlist', 'enabled' => false, 'is_known' => false]]);
+
+        self::assertTrue(Trastienda::feature('wishlist', true));
+        self::assertFalse(Trastienda::feature('wishlist', false));
+    }
+
     public function test_when_the_hub_goes_away_the_last_answer_stands_and_is_not_asked_for_ten_times(): void
     {
         $agent = $this->agent(

@@ -52,6 +52,9 @@ pub enum Refused {
     /// A private or reserved address.
     #[error("{0} is a private or reserved address; the operator has to allow it (TRASTIENDA_OUTBOUND_ALLOW)")]
     Address(IpAddr),
+    /// No address behind the name.
+    #[error("has no address: check the host's name")]
+    Unknown,
     /// Not a web address.
     #[error("must be an absolute `https://` URL without user, password or fragment")]
     Shape,

@@ -106,6 +106,25 @@ impl Outbound {
         &self.operator
     }
 
+    /// The addresses of a server that a project named and that is not called over HTTP, to be connected to as they are;
+    /// `plain`: nothing hides what is said from others.
+    pub async fn addresses(&self, host: &str, port: u16, plain: bool) -> Result<Vec<SocketAddr>, Refused> {
+        let host = host.trim_matches(['[', ']']);
+        let found = match host.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.look_up(host).await,
+        };
+        let mut allowed = Vec::new();
+        let mut refused = Refused::Unknown;
+        for address in found {
+            match self.guard.check(address, Some(Purpose { port, plain })) {
+                Ok(()) => allowed.push(SocketAddr::new(address, port)),
+                Err(reason) => refused = reason,
+            }
+        }
+        if allowed.is_empty() { Err(refused) } else { Ok(allowed) }
+    }
+
     /// Whether a project may name this URL. A host that is a literal address is decided here; a name is
     /// decided at each connection, and over plain HTTP only if every address that it has now is allowed.
     pub async fn check_url(&self, url: &Url) -> Result<(), Refused> {

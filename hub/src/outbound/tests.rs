@@ -266,3 +266,16 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         assert_eq!(server.counts(), (1, 1));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_called_over_http_is_checked_too() {
+    let closed = outbound("");
+    assert!(matches!(closed.addresses("127.0.0.1", 25, false).await, Err(Refused::Address(_))));
+    assert!(matches!(closed.addresses("localhost", 25, false).await, Err(Refused::Address(_))));
+    assert!(matches!(closed.addresses("[::1]", 25, false).await, Err(Refused::Address(_))));
+    assert_eq!(closed.addresses("93.184.216.34", 587, false).await.unwrap().len(), 1);
+    assert_eq!(closed.addresses("93.184.216.34", 587, true).await, Err(Refused::PlainHttp));
+    let open = outbound("127.0.0.0/8:2525");
+    assert_eq!(open.addresses("127.0.0.1", 2525, true).await.unwrap().len(), 1);
+    assert!(open.addresses("127.0.0.1", 8080, true).await.is_err());
+}

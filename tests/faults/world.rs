@@ -115,27 +115,28 @@ impl World {
         self.account(&events).await
     }
 
-    /// What is in flight stays so while this looks: the hub is frozen, and the database has done what it was told.
-    async fn freeze(&mut self) -> anyhow::Result<()> {
-        self.hub.freeze();
-        // Who waits for a lock waits for the frozen hub.
-        let busy = "select count(*) from pg_stat_activity where application_name like 'trastienda-hub%' and state = 'active'
-                    and wait_event_type is distinct from 'Lock' and wait_event_type is distinct from 'Client'";
-        until("the database is idle", async || Ok((self.postgres.count(busy).await? == 0).then_some(())))
-            .await?;
+    /// Notes what is in flight. What the database does for a frozen hub after this is seen by the next look.
+    async fn look(&mut self) -> anyhow::Result<()> {
         let leased = "select 'evt_' || replace(event_id::text, '-', '') from webhook_deliveries where lease_token is not null";
         self.in_flight.extend(self.postgres.texts(leased).await?);
         Ok(())
     }
 
+    /// The hub has no connection to the database any more, and what it had told it is done or undone.
+    async fn until_disconnected(&self) -> anyhow::Result<()> {
+        let connected = "select count(*) from pg_stat_activity where application_name like 'trastienda-hub%'";
+        until("the connections are gone", async || {
+            Ok((self.postgres.count(connected).await? == 0).then_some(()))
+        })
+        .await
+    }
+
     async fn happen(&mut self, misfortune: Misfortune) -> anyhow::Result<()> {
-        self.freeze().await?;
         let while_ = Duration::from_millis(200 + self.dice.below(1_500));
+        self.hub.freeze();
+        self.look().await?;
         match misfortune {
-            Misfortune::KillHub => {
-                self.hub.kill().await?;
-                return self.hub.restart(&self.directory).await;
-            }
+            Misfortune::KillHub => self.hub.kill().await?,
             Misfortune::Terminate => {
                 let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                              where application_name like 'trastienda-hub%'";
@@ -143,7 +144,17 @@ impl World {
             }
             Misfortune::Cut => self.proxy.cut(),
             Misfortune::Away => self.proxy.shut(),
-            Misfortune::Freeze => tokio::time::sleep(while_).await,
+            Misfortune::Freeze => {
+                tokio::time::sleep(while_).await;
+                self.hub.thaw();
+                return Ok(());
+            }
+        }
+        // Only now is it known what the hub may believe to be its own.
+        self.until_disconnected().await?;
+        self.look().await?;
+        if misfortune == Misfortune::KillHub {
+            return self.hub.restart(&self.directory).await;
         }
         self.hub.thaw();
         if misfortune == Misfortune::Away {

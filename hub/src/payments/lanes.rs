@@ -207,7 +207,8 @@ pub(crate) fn enter(
 pub(crate) struct Rooms {
     pub(crate) projects: Vec<Uuid>,
     pub(crate) providers: Vec<String>,
-    pub(crate) rooms: Vec<i64>,
+    /// How many calls.
+    pub(crate) counts: Vec<i64>,
     /// Of a lane that is not listed.
     pub(crate) otherwise: i64,
 }
@@ -219,14 +220,18 @@ pub(crate) fn rooms(side: Side, now: DateTime<Utc>) -> Rooms {
         Side::Front => FRONT_MAX,
         Side::Back => BACK_MAX,
     };
-    let mut found =
-        Rooms { projects: Vec::new(), providers: Vec::new(), rooms: Vec::new(), otherwise: count(otherwise) };
+    let mut found = Rooms {
+        projects: Vec::new(),
+        providers: Vec::new(),
+        counts: Vec::new(),
+        otherwise: count(otherwise),
+    };
     with(|lanes| {
         lanes.retain(|_, lane| !lane.is_idle(now));
         for ((project, provider), lane) in lanes.iter() {
             found.projects.push(*project);
             found.providers.push(provider.clone());
-            found.rooms.push(count(lane.room(side, now)));
+            found.counts.push(count(lane.room(side, now)));
         }
     });
     found

@@ -81,7 +81,7 @@ pub(crate) async fn claim_payments(
         lease.until,
         &rooms.projects,
         &rooms.providers,
-        &rooms.rooms,
+        &rooms.counts,
         rooms.otherwise,
     )
     .fetch_all(db)

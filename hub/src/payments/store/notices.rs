@@ -168,7 +168,7 @@ pub(crate) async fn claim_notices(
         lease.until,
         &rooms.projects,
         &rooms.providers,
-        &rooms.rooms,
+        &rooms.counts,
         rooms.otherwise,
     )
     .fetch_all(db)

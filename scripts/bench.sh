@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The comparisons: optimised programs, everything on this machine.
+# The comparisons: optimised programs, everything on this machine. `scripts/bench.sh mail` measures one part.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true

@@ -17,6 +17,9 @@ for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 
+# Node comes with npm, or Debian's two packages bring both.
+command -v npm >/dev/null || missing+=(nodejs npm)
+
 if ((${#missing[@]} > 0)); then
   if ! command -v apt-get >/dev/null; then
     echo "setup: this machine has no apt-get; install what these Debian packages hold: ${missing[*]}" >&2
@@ -46,6 +49,9 @@ if ! command -v cargo >/dev/null; then
   echo "setup: Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version" >&2
   exit 1
 fi
+
+# What the webhooks' signatures are verified with, beside our own code.
+tests/verifiers/install.sh
 
 # Mercado Pago's own SDKs, which a test points at its simulator. Outside the tracked tree, pinned, installed once.
 sdks=${TRASTIENDA_SDK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/trastienda/sdks}

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true
 target=${CARGO_TARGET_DIR:-$PWD/target}
 export TRASTIENDA_SO=$target/debug/libtrastienda.so
+export TRASTIENDA_BIN=$target/debug
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -12,8 +13,10 @@ scripts/build.sh
 step "the extension: PHP's own runner"
 php-ext/run-tests.sh "$TRASTIENDA_SO"
 step 'the package, without and with the extension'
-phpunit -c composer
-php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer
+phpunit -c composer --testsuite unit,feature
+php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer --testsuite unit,feature
+step 'the package over every transport, with a real hub and agent'
+php -d extension="$TRASTIENDA_SO" "$(command -v phpunit)" -c composer --testsuite contract
 step 'the example shops'
 phpunit -c examples
 step 'Rust, and the whole with real processes'

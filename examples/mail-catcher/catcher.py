@@ -2,11 +2,13 @@
 """A real SMTP server that keeps what it is sent, with a page to read it. For tests, the demonstration and a laptop.
 
     catcher.py [--smtp 127.0.0.1:2525] [--http 127.0.0.1:8025] [--keep DIRECTORY]
+               [--certificate CERT.pem --key KEY.pem [--login USER:PASSWORD]]
 
 Port 0 takes a free one. Once both listen, one line of JSON on standard output says where:
 {"smtp": "127.0.0.1:…", "http": "127.0.0.1:…"}. GET / is the page, GET /messages the mails as JSON, the newest first,
 DELETE /messages forgets them. Nothing is sent on, and nothing is on disk unless `--keep` names a directory, which gets each
-mail as it came (0001.eml, 0002.eml, …). SIGTERM ends it.
+mail as it came (0001.eml, 0002.eml, …). With a certificate it takes mail over STARTTLS only, with a login only from who
+knows it. SIGTERM ends it.
 """
 
 import argparse
@@ -14,12 +16,14 @@ import html
 import json
 import pathlib
 import signal
+import ssl
 import threading
 from datetime import datetime, timezone
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
 
 class Mailbox:
@@ -141,6 +145,24 @@ class ProbedController(Controller):
         super()._trigger_server()
 
 
+def security(options):
+    """What the SMTP server is told about TLS and logins."""
+    if not options.certificate:
+        return {}
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.certificate, options.key)
+    told = {"tls_context": context, "require_starttls": True}
+    if options.login:
+        user, _, password = options.login.partition(":")
+        expected = LoginPassword(user.encode(), password.encode())
+
+        def check(server, session, envelope, mechanism, given):
+            return AuthResult(success=given == expected, handled=False)
+
+        told |= {"authenticator": check, "auth_required": True}
+    return told
+
+
 def address(text):
     """`HOST:PORT` in its two parts."""
     host, _, port = text.rpartition(":")
@@ -153,12 +175,15 @@ def main():
     parser.add_argument("--smtp", type=address, default=("127.0.0.1", 2525))
     parser.add_argument("--http", type=address, default=("127.0.0.1", 8025))
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    parser.add_argument("--login")
     options = parser.parse_args()
 
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     mailbox = Mailbox(options.keep)
-    smtp = ProbedController(mailbox, hostname=options.smtp[0], port=options.smtp[1])
+    smtp = ProbedController(mailbox, hostname=options.smtp[0], port=options.smtp[1], **security(options))
     smtp.start()
     web = ThreadingHTTPServer(options.http, handler(mailbox))
     threading.Thread(target=web.serve_forever, daemon=True).start()

@@ -9,11 +9,10 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use clap::Args;
-use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::outbound::AllowList;
+use crate::outbound::{AllowList, Manner};
 
 /// Where the hub keeps its data: every command needs it.
 #[derive(Args, Clone)]
@@ -67,7 +66,8 @@ pub struct ServeArgs {
     /// Private addresses that webhooks may reach, also over plain HTTP: `CIDR[:port]`, comma-separated.
     #[arg(long, env = "TRASTIENDA_OUTBOUND_ALLOW", default_value = "")]
     pub outbound_allow: String,
-    /// SMTP server, as `smtp://user:password@host:587`. Unset: e-mail stays `pending`.
+    /// SMTP server, as `smtp://user:password@host:587?tls=required`; several, with spaces between them, are tried in
+    /// their order. Unset: e-mail of projects without an account of their own stays `pending`.
     #[arg(long, env = "TRASTIENDA_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// Sender of e-mail that names none, as `Shop <shop@example.com>`.
@@ -120,7 +120,9 @@ pub struct Config {
     pub admin_token: Option<SecretString>,
     /// Private addresses that may be called.
     pub outbound_allow: AllowList,
-    /// The SMTP server.
+    /// How addresses that projects name are called; no variable changes it.
+    pub outbound_manner: Manner,
+    /// The SMTP servers, in the order in which they are tried.
     pub smtp_url: Option<SecretString>,
     /// The default sender.
     pub mail_from: lettre::message::Mailbox,
@@ -231,6 +233,7 @@ impl ServeArgs {
                 public_url: public_url?,
                 admin_token: optional(admin_token)?,
                 outbound_allow: outbound_allow?,
+                outbound_manner: Manner::default(),
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
                 mercadopago_url: mercadopago_url?,
@@ -293,14 +296,8 @@ fn admin_token(token: String) -> Result<SecretString, String> {
 }
 
 fn smtp_url(text: String) -> Result<SecretString, String> {
-    let shaped =
-        Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
-    // The mailer itself has the last word, as on `?tls=`; its own error may repeat the password.
-    if shaped && AsyncSmtpTransport::<Tokio1Executor>::from_url(&text).is_ok() {
-        Ok(SecretString::from(text))
-    } else {
-        Err("must be a URL, as `smtp://user:password@host:587?tls=required` or `smtps://host`".to_owned())
-    }
+    crate::notifications::smtp::check_urls(&text)?;
+    Ok(SecretString::from(text))
 }
 
 #[cfg(test)]

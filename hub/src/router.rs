@@ -62,7 +62,10 @@ fn shops() -> OpenApiRouter<App> {
 
 /// The operator, by the admin token.
 fn operator() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(projects::admin::router()).merge(operations::admin_router())
+    OpenApiRouter::new()
+        .merge(projects::admin::router())
+        .merge(operations::admin_router())
+        .merge(notifications::smtp::senders::router())
 }
 
 /// A shop's customers and operators, by an address that only they know.

@@ -131,6 +131,8 @@ define_ids! {
     DeliveryId = "whd";
     /// A notification: an e-mail or a WhatsApp link.
     NotificationId = "ntf";
+    /// A project's own SMTP account.
+    SmtpAccountId = "sma";
     /// One version of a template.
     TemplateId = "tpl";
     /// A payment.

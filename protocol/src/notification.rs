@@ -49,7 +49,14 @@ pub struct Attachment {
     /// Its media type, as `application/pdf`.
     pub content_type: String,
     /// The bytes, in base64.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content: String,
+    /// Where the hub gets the bytes when it sends, instead of `content`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// For an image within the HTML: `cid:` and this is its address there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
 }
 
 /// What a caller sends to `POST /v1/notifications`.
@@ -80,6 +87,8 @@ pub struct NewNotification {
     pub from: Option<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// How to get no more of these (e-mail): an `https://` or `mailto:` address for the header `List-Unsubscribe`.
+    pub list_unsubscribe: Option<String>,
     /// Files (e-mail).
     pub attachments: Vec<Attachment>,
     /// Not to be sent before this time.
@@ -118,6 +127,7 @@ impl NewNotification {
             let text = fields.optional("text", check::text(1, 200_000));
             let from = fields.optional("from", mailbox);
             let reply_to = fields.optional("reply_to", mailbox);
+            let list_unsubscribe = fields.optional("list_unsubscribe", unsubscribe_address);
             let attachments = attachments(&mut fields);
             let send_at = fields.optional("send_at", check::timestamp);
             let expires_at = fields.optional("expires_at", check::timestamp);
@@ -143,6 +153,7 @@ impl NewNotification {
                 text,
                 from,
                 reply_to,
+                list_unsubscribe,
                 attachments,
                 send_at,
                 expires_at,
@@ -179,7 +190,7 @@ fn check_content(fields: &mut Fields<'_, '_>, channel: Option<Channel>) {
         }
     }
     if channel == Some(Channel::Whatsapp) {
-        for name in ["subject", "html", "from", "reply_to", "attachments"] {
+        for name in ["subject", "html", "from", "reply_to", "list_unsubscribe", "attachments"] {
             if fields.has(name) {
                 fields.refuse(name, "has no place in a WhatsApp notification");
             }
@@ -192,13 +203,21 @@ fn attachments(fields: &mut Fields<'_, '_>) -> Vec<Attachment> {
     let attachments = fields.list("attachments", 20, |fields| {
         let filename = fields.required("filename", check::line(1, 255));
         let content_type = fields.required("content_type", check::line(3, 127));
-        let content = fields.required("content", |value| {
+        let url = fields.optional("url", check::web_url);
+        let content_id = fields.optional("content_id", content_id);
+        let content = fields.optional("content", |value| {
             let text = value.as_str().ok_or("must be a base64 string")?;
             let bytes = STANDARD.decode(text).map_err(|_| "must be base64, padded, without line breaks")?;
             total += bytes.len();
             Ok(text.to_owned())
         });
-        Some(Attachment { filename: filename?, content_type: content_type?, content: content? })
+        match (fields.has("content"), fields.has("url")) {
+            (true, true) => fields.refuse("url", "cannot go with `content`: send one of them"),
+            (false, false) => fields.refuse("content", "is required, or `url`"),
+            _ => {}
+        }
+        let content = content.unwrap_or_default();
+        Some(Attachment { filename: filename?, content_type: content_type?, content, url, content_id })
     });
     if total > ATTACHMENTS_MAX {
         fields.refuse(
@@ -230,6 +249,23 @@ pub fn locale(value: &Value) -> Result<String, String> {
             || region.len() == 3 && region.bytes().all(|b| b.is_ascii_digit())
     });
     if language_ok && region_ok { Ok(text) } else { Err("must be a locale as `es` or `es-AR`".to_owned()) }
+}
+
+fn content_id(value: &Value) -> Result<String, String> {
+    let text = check::line(1, 128)(value)?;
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+    if plain { Ok(text) } else { Err("must have letters, digits, `.`, `_`, `@` and `-` only".to_owned()) }
+}
+
+fn unsubscribe_address(value: &Value) -> Result<String, String> {
+    let text = check::line(8, 1_000)(value)?;
+    let lower = text.to_ascii_lowercase();
+    let known = lower.starts_with("https://") || lower.starts_with("mailto:");
+    if known && text.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b)) {
+        Ok(text)
+    } else {
+        Err("must be an address that begins with `https://` or `mailto:`".to_owned())
+    }
 }
 
 /// The rule for `from` and `reply_to`: an address, alone or as `Name <address>`.
@@ -291,6 +327,16 @@ mod tests {
         }
         let injected = json!({"channel": "email", "to": "a@b.co", "subject": "x\r\nBcc: y@z.co", "text": "t", "from": "A <a@b.co>\n"});
         assert_eq!(pointers(&injected), ["/subject", "/from"]);
+        for address in [
+            "https://x.example/>\r\nBcc: y@z.co",
+            "http://x.example/",
+            "https://x.example/ü",
+            "mailto:a@b.co>, <x",
+        ] {
+            let body =
+                json!({"channel": "email", "to": "a@b.co", "template": "t", "list_unsubscribe": address});
+            assert_eq!(pointers(&body), ["/list_unsubscribe"], "{address}");
+        }
     }
 
     #[test]
@@ -302,5 +348,15 @@ mod tests {
         assert!(pointers(&body(json!([file(&big)]))).is_empty());
         assert_eq!(pointers(&body(json!([file(&big), file(&big)]))), ["/attachments"]);
         assert_eq!(pointers(&body(json!([file("no base64!")]))), ["/attachments/0/content"]);
+        let by_url = |extra: Value| {
+            let mut file = json!({"filename": "f.png", "content_type": "image/png", "url": "https://cdn.example.com/f.png", "content_id": "logo"});
+            file.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            pointers(&body(json!([file])))
+        };
+        assert!(by_url(json!({})).is_empty());
+        assert_eq!(by_url(json!({"content": "eA=="})), ["/attachments/0/url"]);
+        assert_eq!(by_url(json!({"url": null})), ["/attachments/0/content"]);
+        assert_eq!(by_url(json!({"url": "file:///etc/passwd"})), ["/attachments/0/url"]);
+        assert_eq!(by_url(json!({"content_id": "a> <b"})), ["/attachments/0/content_id"]);
     }
 }

@@ -1,9 +1,10 @@
 //! `make bench`: what things cost, beside what they would have cost otherwise, in the same run.
 //!
 //! Medians of several runs with their range. Timings decide nothing: this prints, and never fails because something was
-//! slow. `bench calls`, `bench webhooks [ROW]` and `bench payments` run a part.
+//! slow. `bench calls`, `bench webhooks [ROW]`, `bench payments` and `bench mail` run a part.
 
 mod calls;
+mod mail;
 mod payments;
 mod report;
 mod webhooks;
@@ -32,6 +33,8 @@ enum Part {
     Webhooks,
     /// Payments, their notices, and what waiting for them costs.
     Payments,
+    /// Mail taken and sent.
+    Mail,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wants(Part::Payments) {
         payments::measure(arguments.runs).await?;
+    }
+    if wants(Part::Mail) {
+        mail::measure(1).await?;
     }
     Ok(())
 }

@@ -26,6 +26,9 @@ struct Cli {
     /// For how long things happen.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
+    /// Mails that are sent while the hub is killed again and again.
+    #[arg(long, default_value_t = 5_000)]
+    mails: usize,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,13 @@ fn say(text: &str) {
 
 async fn soak(cli: &Cli) -> anyhow::Result<()> {
     say(&format!("seed {}, {} seconds", cli.seed, cli.seconds));
+    if cli.mails > 0 {
+        let mails = e2e::mails_through_kills(cli.mails, 10).await?;
+        say(&format!(
+            "{} mails arrived through {} kills of the hub; come twice as the same mail: {}",
+            mails.arrived, mails.kills, mails.repeated
+        ));
+    }
     let mut world = World::start(cli.seed).await?;
     let result = run(&mut world, Duration::from_secs(cli.seconds)).await;
     if result.is_err() {

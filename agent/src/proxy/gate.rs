@@ -24,6 +24,9 @@ pub(super) fn check(method: &Method, path: &str) -> Result<(), Refusal> {
         ["v1", "payment-providers", ..] if method != Method::GET && method != Method::HEAD => {
             Some("payment providers' credentials")
         }
+        ["v1", "smtp-accounts", ..] if method != Method::GET && method != Method::HEAD => {
+            Some("an SMTP account's credentials")
+        }
         ["v1", .., "rotate-secret"] => Some("rotating secrets"),
         _ => None,
     };
@@ -93,6 +96,7 @@ mod tests {
             "/%61dmin/v1/projects",
             "/v1/payment-providers/mercadopago",
             "/v1/payment%2Dproviders/mercadopago",
+            "/v1/smtp-accounts/sma_1",
             "/v1/webhook-endpoints/whe_1/rotate-secret",
         ] {
             assert_eq!(status(&put, path), Some(403), "{path}");

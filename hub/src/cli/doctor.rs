@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use trastienda_protocol::clock::{Clock as _, SystemClock};
+use trastienda_protocol::ids::{Id as _, ProjectId};
 
 use super::say;
 use crate::config::{Config, Database, ServeArgs, StoreConfig};
@@ -99,11 +100,20 @@ fn is_local(host: &str) -> bool {
 async fn check_mail(config: &Config, findings: &mut Findings) {
     let Some(smtp_url) = &config.smtp_url else {
         findings
-            .warning("TRASTIENDA_SMTP_URL is unset: e-mail stays `pending` until it is set; nothing is lost");
+            .warning("TRASTIENDA_SMTP_URL is unset: e-mail stays `pending` until it is set, except that of projects with an SMTP account of their own; nothing is lost");
         return;
     };
-    let Ok(url) = url::Url::from_str(smtp_url.expose_secret()) else { return };
-    let port = url.port().unwrap_or(if url.scheme() == "smtps" { 465 } else { 587 });
+    for url in smtp_url.expose_secret().split_whitespace().filter_map(|url| url::Url::from_str(url).ok()) {
+        check_server(&url, findings).await;
+    }
+}
+
+async fn check_server(url: &url::Url, findings: &mut Findings) {
+    let port = url.port().unwrap_or(match (url.scheme(), url.query()) {
+        ("smtps", _) => 465,
+        (_, None) => 25,
+        (_, Some(_)) => 587,
+    });
     let host = url.host_str().unwrap_or_default().to_owned();
     let connect = tokio::net::TcpStream::connect((host.as_str(), port));
     match tokio::time::timeout(Duration::from_secs(5), connect).await {
@@ -190,16 +200,57 @@ async fn check_work(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()
     if projects == 0 {
         findings.warning("there are no projects: `trastienda-hub project create --name … --domain …`");
     }
-    let oldest = sqlx::query_scalar!("select min(run_at) from webhook_deliveries where status = 'pending'")
-        .fetch_one(pool)
-        .await?;
+    let oldest = sqlx::query_scalar!(
+        r#"
+        select min(due.run_at)
+        from webhook_endpoints e
+        cross join lateral (
+            select run_at
+            from webhook_deliveries
+            where endpoint_id = e.id and status = 'pending' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        where e.disabled_at is null
+        "#
+    )
+    .fetch_one(pool)
+    .await?;
     late("webhook deliveries", oldest, findings);
     let oldest = sqlx::query_scalar!(
-        "select min(run_at) from notifications where status = 'pending' and channel = 'email'"
+        r#"
+        select min(due.run_at)
+        from projects p
+        cross join lateral (
+            select run_at
+            from notifications
+            where project_id = p.id and status = 'pending' and channel = 'email' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        "#
     )
     .fetch_one(pool)
     .await?;
     late("e-mails", oldest, findings);
+    let failing = sqlx::query!(
+        r#"
+        select project_id, name, failures, last_error as "last_error!"
+        from smtp_accounts
+        where is_enabled and failures >= 3 and last_error is not null
+        order by failed_at desc
+        limit 20
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    for account in failing {
+        let project = ProjectId::from_uuid(account.project_id);
+        findings.warning(format!(
+            "the SMTP account `{}` of {project} failed {} times in a row: {}",
+            account.name, account.failures, account.last_error
+        ));
+    }
     let disabled = sqlx::query_scalar!(
         r#"select count(*) as "count!" from webhook_endpoints where disabled_at is not null"#
     )

@@ -31,7 +31,8 @@ pub(super) struct Prepared {
     pub(super) acknowledged: bool,
 }
 
-type Reply = oneshot::Sender<Result<Ingested>>;
+/// An event and who waits for it.
+pub(super) type Awaited = (Prepared, oneshot::Sender<Result<Ingested>>);
 
 impl Prepared {
     /// Checks the id, or makes one.
@@ -86,7 +87,7 @@ impl Prepared {
 }
 
 /// Writes events and answers those who wait for them.
-pub(super) async fn write(app: &App, prepared: Vec<(Prepared, Reply)>, over: &mut OverQuota) {
+pub(super) async fn write(app: &App, prepared: Vec<Awaited>, over: &mut OverQuota) {
     let (mut together, mut alone) = part(prepared, over);
     while !together.is_empty() {
         let events: Vec<&Prepared> = together.iter().map(|(event, _)| event).collect();
@@ -137,20 +138,18 @@ pub(super) async fn write(app: &App, prepared: Vec<(Prepared, Reply)>, over: &mu
 
 /// Parts what can be written together from what must be written alone: whatever is twice in the group, and the
 /// direct calls of projects past their quota.
-fn part(
-    prepared: Vec<(Prepared, Reply)>,
-    over: &OverQuota,
-) -> (Vec<(Prepared, Reply)>, Vec<(Prepared, Reply)>) {
+fn part(prepared: Vec<Awaited>, over: &OverQuota) -> (Vec<Awaited>, Vec<Awaited>) {
     let mut seen: HashSet<(ProjectId, &'static str, String)> = HashSet::new();
     prepared.into_iter().partition(|(prepared, _)| {
         let project = prepared.event.project_id;
         let key = prepared.idempotency_key.clone().map(|key| ("key", key));
         let order = prepared.paid_order().map(|order| ("order", order.to_owned()));
         let id = Some(("id", prepared.event.id.to_string()));
-        let is_new =
-            [key, order, id].into_iter().flatten().map(|(kind, it)| seen.insert((project, kind, it)));
         // Each is noted, also after one was found twice.
-        let is_new = is_new.fold(true, |all, one| all && one);
+        let mut is_new = true;
+        for (kind, it) in [key, order, id].into_iter().flatten() {
+            is_new &= seen.insert((project, kind, it));
+        }
         is_new && (prepared.acknowledged || !over.contains(prepared.day(), project))
     })
 }

@@ -43,6 +43,21 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The public part of the key that is calling: who did something, without the secret.
+#[derive(Debug, Clone)]
+pub struct KeyId(pub String);
+
+impl<S: Sync> FromRequestParts<S> for KeyId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let key = given_key(&parts.headers).and_then(|given| ApiKey::parse(given).ok());
+        key.map(|key| Self(key.key_id().to_owned())).ok_or_else(|| {
+            Error::Internal(anyhow::anyhow!("a route that needs a project is outside its layer"))
+        })
+    }
+}
+
 /// Lets only active projects through, within their rate limit.
 pub async fn require_project(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let caller = match authenticate(&app, request.headers()).await {

@@ -134,6 +134,26 @@ pub async fn claim_new(
     Ok(inserted.into_iter().map(|row| (ProjectId::from_uuid(row.project_id), row.key)).collect())
 }
 
+/// Which of these keys stand for something already.
+pub async fn list_known(
+    conn: &mut PgConnection,
+    keys: Vec<(Uuid, String)>,
+) -> sqlx::Result<std::collections::HashSet<(Uuid, String)>> {
+    let (projects, keys): (Vec<Uuid>, Vec<String>) = keys.into_iter().unzip();
+    let rows = sqlx::query!(
+        r#"
+        select k.project_id, k.key
+        from unnest($1::uuid[], $2::text[]) as n (project_id, key)
+        join idempotency_keys k on k.project_id = n.project_id and k.key = n.key
+        "#,
+        &projects,
+        &keys,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row.key)).collect())
+}
+
 /// Says that a call is over that was claimed with a lease.
 pub async fn release(conn: &mut PgConnection, project: ProjectId, key: &str) -> sqlx::Result<()> {
     sqlx::query!(

@@ -1,18 +1,22 @@
 //! Notifications: an e-mail, or a WhatsApp link that a person taps.
 //!
 //! Invariants:
-//! - What is accepted is rendered and checked ([`accept`]): sending finds no missing variable and no bad address.
+//! - What is accepted is rendered and checked ([`accept`]): sending finds no missing variable and no bad address. Calls that
+//!   come together share a transaction.
 //! - One id, or one `Idempotency-Key`, in a project is one notification. The row is the job.
-//! - A mail is `sent` when the SMTP server took it ([`send`]). What was in flight when a hub died may repeat, with the
-//!   same Message-ID.
+//! - A mail is `sent` when an SMTP server took it ([`send`]). What was in flight when a hub died may repeat, with the
+//!   same Message-ID. A dead server delays nobody else's mail ([`smtp`]).
 //! - WhatsApp is never claimed to have delivered anything: `sent` there means that a person opened the link ([`open`]).
 //! - Past its `expires_at` nothing is sent ([`expire`]). The end is told as an event, in the same transaction ([`over`]).
-//! - Logs hold neither addresses nor contents.
+//! - Past the plan's retention addresses and contents are deleted ([`blank`]). Logs hold neither.
+//!
+//! Another channel is a file in [`channel`], another way to hand mail over a [`channel::Transport`].
 //!
 //! What it does not do: it never learns whether a mail was read, and it speaks to WhatsApp's servers not at all.
 
 pub mod accept;
 mod batch;
+pub mod blank;
 pub(crate) mod channel;
 pub mod expire;
 pub mod model;
@@ -22,6 +26,8 @@ mod phone;
 pub(crate) mod render;
 pub mod routes;
 pub mod send;
+pub mod settings;
+pub mod smtp;
 pub(crate) mod store;
 pub mod suppressions;
 pub mod templates;
@@ -37,15 +43,16 @@ use crate::http::Result;
 use crate::queue::worker;
 use model::Notification;
 
-/// Starts the slice's queues. Without an SMTP server, mail waits for one.
+/// Starts the slice's work. Without an SMTP server, mail waits for one.
 pub fn start(app: &App) {
+    accept::Gate::start(app);
     worker::start(app, expire::Expiry::new(app));
+    app.shutdown.spawn(blank::run(app.clone()));
     match send::Emails::new(app) {
-        Ok(Some(emails)) => {
+        Ok(emails) => {
             worker::start(app, emails);
         }
-        Ok(None) => tracing::warn!("TRASTIENDA_SMTP_URL is not set: e-mail stays pending"),
-        Err(error) => tracing::error!(%error, "e-mail stays pending"),
+        Err(error) => tracing::error!(error, "e-mail stays pending"),
     }
 }
 
@@ -73,6 +80,7 @@ fn show(app: &App, row: store::Row) -> Result<Notification> {
         problem: row.problem,
         created_at: row.created_at,
         finished_at: row.finished_at,
+        blanked_at: row.blanked_at,
         status: row.status,
     })
 }

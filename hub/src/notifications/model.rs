@@ -44,6 +44,9 @@ pub struct EmailPayload {
     /// Where answers go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
+    /// How to get no more of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_unsubscribe: Option<String>,
     /// Files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
@@ -123,6 +126,9 @@ pub struct Notification {
     /// When it was sent or failed.
     #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
     pub finished_at: Option<DateTime<Utc>>,
+    /// When its address and contents were deleted, the plan's time being over.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub blanked_at: Option<DateTime<Utc>>,
 }
 
 /// One attempt at sending.
@@ -135,6 +141,10 @@ pub struct Attempt {
     pub attempt: i32,
     /// `sent` or `failed`.
     pub status: String,
+    /// The server that was asked.
+    pub server: Option<String>,
+    /// Whether the server may have taken the mail without our hearing of it: what is sent again has the same Message-ID.
+    pub is_doubtful: bool,
     /// The SMTP server's code.
     pub response_code: Option<i32>,
     /// The SMTP server's answer.

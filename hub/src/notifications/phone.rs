@@ -8,7 +8,7 @@
 //! - Mexico: `52` and ten digits; the `1` after `52` and the trunk `01`, `044`, `045` are history.
 //! - Brazil: a mobile's ninth digit is added when it is missing, the trunk `0` and the carrier are dropped.
 //! - Chile: the trunk `09` of old mobiles is the `9` of today.
-//! - Colombia: the trunk `03` of old mobiles is dropped.
+//! - Colombia: the trunk `03` of old mobiles is dropped, a landline's old area gets its `60`.
 
 use phonenumber::country::Id;
 
@@ -103,7 +103,7 @@ fn candidates(code: &str, national: &str) -> Vec<String> {
         "52" => vec![mexico(national)],
         "55" => brazil(national),
         "56" => chile(national),
-        "57" => vec![plain.to_owned()],
+        "57" => vec![colombia(national)],
         _ if code.is_empty() => vec![national.to_owned()],
         _ => vec![plain.to_owned()],
     }
@@ -146,6 +146,16 @@ fn brazil(national: &str) -> Vec<String> {
     }
 }
 
+/// A mobile behind the old `03`; a landline as before 2021, an area of one digit and seven more.
+fn colombia(national: &str) -> String {
+    let plain = national.trim_start_matches('0');
+    match national.strip_prefix("03") {
+        Some(mobile) if mobile.len() == 10 => mobile.to_owned(),
+        _ if plain.len() == 8 => format!("60{plain}"),
+        _ => plain.to_owned(),
+    }
+}
+
 fn chile(national: &str) -> Vec<String> {
     let plain = national.trim_start_matches('0');
     vec![plain.to_owned()]
@@ -153,124 +163,50 @@ fn chile(national: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
     use super::*;
 
-    fn read(text: &str, country: Id) -> String {
-        parse(text, country).map_or_else(|_| "refused".to_owned(), |phone| phone.digits)
+    #[derive(serde::Deserialize)]
+    struct Case {
+        country: String,
+        input: String,
+        whatsapp: Option<String>,
+        note: String,
     }
 
-    fn check(country: Id, table: &[(&str, &str)]) {
-        let wrong: Vec<_> = table
-            .iter()
-            .map(|(text, expected)| (*text, *expected, read(text, country)))
-            .filter(|(_, expected, found)| expected != found)
-            .collect();
+    #[test]
+    fn numbers_are_read_as_people_write_them_and_written_as_wa_me_wants_them() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../../tests/vectors/phones.json")).unwrap();
+        let mut wrong = Vec::new();
+        for case in &cases {
+            let found = parse(&case.input, case.country.parse().unwrap()).ok().map(|phone| phone.digits);
+            if found != case.whatsapp {
+                wrong.push((&case.country, &case.input, &case.note, &case.whatsapp, found));
+            }
+        }
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
-    fn argentine_numbers_lose_the_15_and_gain_the_9() {
-        check(
-            Id::AR,
-            &[
-                ("11 2345-6789", "5491123456789"),
-                ("011 15 2345-6789", "5491123456789"),
-                ("11 15 2345 6789", "5491123456789"),
-                ("+54 9 11 2345-6789", "5491123456789"),
-                ("+54 11 2345 6789", "5491123456789"),
-                ("+54 9 011 15 2345 6789", "5491123456789"),
-                ("5491123456789", "5491123456789"),
-                ("0054 9 11 2345 6789", "5491123456789"),
-                ("(0351) 15-612-3456", "5493516123456"),
-                ("351 612 3456", "5493516123456"),
-                ("02966 15 41-2345", "5492966412345"),
-                ("2966412345", "5492966412345"),
-                ("4321-5678", "refused"),
-                ("15 2345-6789", "refused"),
-                ("11 2345-678", "refused"),
-                ("11 2345-67890", "refused"),
-                ("0000000000", "refused"),
-                ("once quince", "refused"),
-                ("11+23456789", "refused"),
-                ("", "refused"),
-            ],
-        );
+    fn the_table_has_two_hundred_numbers_of_seven_countries_with_mistakes() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../../tests/vectors/phones.json")).unwrap();
+        let distinct: HashSet<_> = cases.iter().map(|case| (&case.country, &case.input)).collect();
+        assert!(distinct.len() == cases.len() && cases.len() >= 200, "{} of {}", distinct.len(), cases.len());
+        let mut by_country: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for case in &cases {
+            let count = by_country.entry(&case.country).or_default();
+            if case.whatsapp.is_some() { count.0 += 1 } else { count.1 += 1 }
+        }
+        assert_eq!(by_country.len(), CODES.len());
+        assert!(by_country.values().all(|(right, wrong)| *right >= 10 && *wrong >= 3), "{by_country:?}");
     }
 
     #[test]
-    fn mexican_numbers_have_ten_digits_and_no_1() {
-        check(
-            Id::MX,
-            &[
-                ("55 1234 5678", "525512345678"),
-                ("044 55 1234 5678", "525512345678"),
-                ("045 33 1234 5678", "523312345678"),
-                ("01 55 1234 5678", "525512345678"),
-                ("+52 1 55 1234 5678", "525512345678"),
-                ("+52 55 1234 5678", "525512345678"),
-                ("5215512345678", "525512345678"),
-                ("1234 5678", "refused"),
-            ],
-        );
-    }
-
-    #[test]
-    fn brazilian_mobiles_get_their_ninth_digit() {
-        check(
-            Id::BR,
-            &[
-                ("(11) 91234-5678", "5511912345678"),
-                ("(11) 8123-4567", "5511981234567"),
-                ("+55 11 91234 5678", "5511912345678"),
-                ("+55 (0) 11 91234 5678", "5511912345678"),
-                ("0 15 11 91234-5678", "5511912345678"),
-                ("011 91234-5678", "5511912345678"),
-                ("(11) 3123-4567", "551131234567"),
-                ("5511912345678", "5511912345678"),
-                ("91234-5678", "refused"),
-            ],
-        );
-    }
-
-    #[test]
-    fn the_others_are_read_as_they_are_written_there() {
-        check(
-            Id::CL,
-            &[
-                ("9 8765 4321", "56987654321"),
-                ("09 8765 4321", "56987654321"),
-                ("+56 9 8765 4321", "56987654321"),
-                ("2 2345 6789", "56223456789"),
-                ("876", "refused"),
-            ],
-        );
-        check(
-            Id::CO,
-            &[
-                ("300 123 4567", "573001234567"),
-                ("+57 300 1234567", "573001234567"),
-                ("03 300 123 4567", "refused"),
-            ],
-        );
-        check(
-            Id::PE,
-            &[("987 654 321", "51987654321"), ("+51 987654321", "51987654321"), ("98765432", "refused")],
-        );
-        check(
-            Id::UY,
-            &[
-                ("094 123 456", "59894123456"),
-                ("+598 94 123 456", "59894123456"),
-                ("94123456", "59894123456"),
-            ],
-        );
-        check(
-            Id::AR,
-            &[
-                ("+34 612 34 56 78", "34612345678"),
-                ("+1 415 555 2671", "14155552671"),
-                ("+999 123456789", "refused"),
-            ],
-        );
+    fn what_is_refused_is_told_with_an_example_of_the_country() {
+        assert!(parse("2345", Id::BR).unwrap_err().contains("+55 11"));
+        assert!(parse("once", Id::AR).unwrap_err().contains("+54 9"));
     }
 }

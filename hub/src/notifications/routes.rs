@@ -17,7 +17,7 @@ use super::model::{Notification, NotificationAccepted, NotificationDetail, detai
 use super::over::{self, Over};
 use super::send::Emails;
 use super::store::{self, Row};
-use super::{show, suppressions, templates};
+use super::{settings, show, smtp, suppressions, templates};
 use crate::app::App;
 use crate::events;
 use crate::http::auth::Caller;
@@ -34,6 +34,8 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(retry))
         .routes(routes!(cancel))
         .merge(templates::routes::router())
+        .merge(settings::router())
+        .merge(smtp::accounts::router())
         .merge(suppressions::router())
 }
 
@@ -65,15 +67,16 @@ async fn list(
 ) -> Result<Json<Page<Notification>>> {
     let [channel, to, template, status, order_id] =
         query.filters(["channel", "to", "template", "status", "order_id"])?;
+    let mut conn = app.db.acquire().await?;
     // A number may be asked for in any of its forms.
     let to = match to {
         Some(to) if !to.contains('@') => {
-            Some(whatsapp::recipient(&to).await.map_or(to, |phone| phone.e164()))
+            let country = settings::Settings::of(&mut conn, caller.project.id).await?.country();
+            Some(whatsapp::recipient(&to, country).await.map_or(to, |phone| phone.e164()))
         }
         other => other,
     };
     let filters = store::Filters { channel, to, template, status, order_id };
-    let mut conn = app.db.acquire().await?;
     let rows = store::list_notifications(&mut conn, caller.project.id, &query, &filters).await?;
     let shown = rows.into_iter().map(|row| show(&app, row)).collect::<Result<Vec<_>>>()?;
     let place = |row: &Notification| Cursor { created_at: row.created_at, id: row.id.uuid() };
@@ -118,6 +121,12 @@ async fn retry(
         return Err(conflict(
             "refused",
             "the notification was refused for its content: send a corrected one",
+        ));
+    }
+    if row.blanked_at.is_some() {
+        return Err(conflict(
+            "blanked",
+            "the notification's address and contents were deleted after the plan's retention",
         ));
     }
     if row.expires_at.is_some_and(|at| at <= now) {

@@ -16,3 +16,5 @@ pub mod quota;
 pub mod routes;
 pub(crate) mod store;
 pub mod verifier;
+
+pub(crate) use store::list_retentions;

@@ -63,3 +63,16 @@ pub fn check(
         retry_after: u64::try_from((midnight - now).num_seconds()).unwrap_or(0).max(1),
     })
 }
+
+/// Counts several uses at once; false if that is more than the quota: then the transaction must not commit.
+pub async fn has_room(
+    conn: &mut PgConnection,
+    context: &ProjectContext,
+    service: Service,
+    now: DateTime<Utc>,
+    count: i64,
+) -> sqlx::Result<bool> {
+    let (project, day) = (context.project.id, now.date_naive());
+    let used = add(conn, service, &[(project, day, count)]).await?;
+    Ok(used.get(&(project, day)).copied().unwrap_or_default() <= i64::from(service.quota(&context.limits)))
+}

@@ -214,6 +214,26 @@ pub(crate) async fn find_limits(conn: &mut PgConnection, id: ProjectId) -> sqlx:
     Ok(row.unwrap_or_default())
 }
 
+/// Every project with the days for which it keeps what it keeps.
+pub(crate) async fn list_retentions(db: &sqlx::PgPool) -> anyhow::Result<Vec<(ProjectId, u32)>> {
+    let rows = sqlx::query!(
+        r#"
+        select p.id as "id!", p.plan as "plan!", l.retention_days as "retention_days?"
+        from projects p
+        left join project_limits l on l.project_id = p.id
+        "#
+    )
+    .fetch_all(db)
+    .await?;
+    let days = rows.into_iter().map(|row| {
+        let plan = Plan::parse(&row.plan)
+            .with_context(|| format!("projects.plan of {} is `{}`", row.id, row.plan))?;
+        let own = LimitOverrides { retention_days: row.retention_days, ..LimitOverrides::default() };
+        Ok((ProjectId::from_uuid(row.id), own.on(plan).retention_days))
+    });
+    days.collect()
+}
+
 /// Sets a flag, or with `None` leaves it to the plan again.
 pub(crate) async fn set_feature(
     conn: &mut PgConnection,

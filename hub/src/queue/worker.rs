@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use super::hand_over::{HandOver, Place};
 use super::{LEASE, Lease};
@@ -24,6 +25,9 @@ pub trait Queue: Send + Sync + 'static {
     const NAME: &'static str;
     /// Jobs that one hub runs at once.
     const CONCURRENCY: usize;
+    /// The time between two looks at the table, at least, however often the loop is woken: where a busy table would
+    /// be asked for one row at a time, it is asked for many.
+    const PACE: Duration = Duration::ZERO;
 
     /// Claims up to `limit` rows that are due, in one short transaction.
     fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
@@ -52,9 +56,12 @@ async fn claim_loop<Q: Queue>(
     done: mpsc::UnboundedSender<Q::Done>,
 ) {
     let wake = app.wakes.of(Q::NAME);
+    let mut earliest = Instant::now();
     loop {
         // Taken before the table is looked at: a wake-up that comes during the look is not lost.
         let woken = wake.notified();
+        tokio::time::sleep_until(earliest).await;
+        earliest = Instant::now() + Q::PACE;
         let mut claimed = 0;
         let free = slots.available_permits();
         let claim = if free > 0 && !app.shutdown.token.is_cancelled() {

@@ -98,12 +98,12 @@ impl Queue for Deliveries {
     type Done = Attempted;
     const NAME: &'static str = "deliveries";
     const CONCURRENCY: usize = 512;
+    const PACE: Duration = Duration::from_millis(8);
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let share = Self::share(usize::try_from(limit).unwrap_or(0));
         let busy = self.in_flight.busy();
-        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy.endpoints, &busy.running)
-            .await?;
+        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy).await?;
         let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
         let jobs = rows.into_iter().map(|(delivery, said)| {
             let target = &delivery.target;
@@ -146,12 +146,14 @@ impl Queue for Deliveries {
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
-        let tried = done.iter().filter(|attempted| attempted.verdict.is_some());
-        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         let mut tx = self.app.db.begin().await?;
-        store::finish_deliveries(&mut tx, done, now).await?;
+        let moved = store::finish_deliveries(&mut tx, done, now).await?;
+        // Where a lease has passed to someone else, so has the attempt that counts.
+        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
+        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
+        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         store::insert_logs(&mut tx, &tried).await?;
-        for attempted in done.iter().filter(|attempted| attempted.is_gone) {
+        for attempted in done.iter().filter(counts).filter(|attempted| attempted.is_gone) {
             store::disable_endpoint(&mut tx, &attempted.delivery, "the receiver answered 410 Gone", now)
                 .await?;
         }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::events::{DeliveryState, Event, Followed, Subscriber};
 use crate::http::Result;
 use crate::queue::Lease;
-use crate::queue::hand_over::Place;
+use crate::queue::hand_over::{HandOver, Place};
 use crate::queue::worker::Queue as _;
 
 /// Hands events to the endpoints that subscribed to their type.
@@ -88,22 +88,30 @@ impl Subscriber for FanOut {
 }
 
 /// The endpoints of some projects with the types that they want.
-struct Targets(HashMap<Uuid, Vec<(Vec<EventPattern>, Arc<Target>)>>);
+struct Targets(HashMap<Uuid, Vec<Subscription>>);
+
+struct Subscription {
+    patterns: Vec<EventPattern>,
+    target: Arc<Target>,
+}
 
 impl Targets {
     fn new(rows: Vec<Target>) -> Self {
-        let mut targets: HashMap<_, Vec<_>> = HashMap::new();
+        let mut targets: HashMap<Uuid, Vec<Subscription>> = HashMap::new();
         for target in rows {
             let patterns = target.events.iter().filter_map(|text| EventPattern::parse(text).ok()).collect();
-            targets.entry(target.project_id).or_default().push((patterns, Arc::new(target)));
+            targets
+                .entry(target.project_id)
+                .or_default()
+                .push(Subscription { patterns, target: Arc::new(target) });
         }
         Self(targets)
     }
 
     fn of(&self, event: &Event) -> impl Iterator<Item = &Arc<Target>> {
         let of_project = self.0.get(&event.project_id.uuid()).map(Vec::as_slice).unwrap_or_default();
-        let wants = |patterns: &[EventPattern]| patterns.iter().any(|it| it.matches(&event.event_type));
-        of_project.iter().filter(move |(patterns, _)| wants(patterns)).map(|(_, target)| target)
+        let wants = |it: &&Subscription| it.patterns.iter().any(|pattern| pattern.matches(&event.event_type));
+        of_project.iter().filter(wants).map(|it| &it.target)
     }
 }
 
@@ -146,7 +154,7 @@ impl Followed for Fanned {
         if self.waiting.is_empty() {
             return;
         }
-        if let Some(queue) = app.deliveries.get().and_then(|workers| workers.queue()) {
+        if let Some(queue) = app.deliveries.get().and_then(HandOver::queue) {
             for endpoint in self.waiting {
                 queue.in_flight.mark_behind(endpoint);
             }

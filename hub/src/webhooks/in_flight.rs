@@ -28,11 +28,11 @@ pub(super) struct Slot {
 
 /// What was under way when a claim began.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub(crate) struct Busy {
     /// The endpoints.
-    pub(super) endpoints: Vec<Uuid>,
+    pub(crate) endpoints: Vec<Uuid>,
     /// How many deliveries each has under way.
-    pub(super) running: Vec<i32>,
+    pub(crate) running: Vec<i32>,
     known: Vec<(Uuid, Endpoint)>,
 }
 

@@ -12,18 +12,21 @@ pub(crate) struct Processes {
 impl Processes {
     /// CPU seconds that both have used until now, children that have ended included.
     pub(crate) fn cpu_seconds(self) -> anyhow::Result<f64> {
-        let mut ticks = fields(self.hub).context("the hub's /proc")?.own;
+        let hub = fields(self.hub).context("the hub's /proc")?.own;
+        Ok(seconds(hub) + self.database_seconds()?)
+    }
+
+    /// PostgreSQL's part of it.
+    pub(crate) fn database_seconds(self) -> anyhow::Result<f64> {
         let postmaster = fields(self.postmaster).context("PostgreSQL's /proc")?;
-        ticks += postmaster.own + postmaster.ended;
+        let mut ticks = postmaster.own + postmaster.ended;
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if let Some(child) = pid.and_then(fields).filter(|it| it.parent == self.postmaster) {
                 ticks += child.own;
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "far less than 2^52 ticks")]
-        // Linux counts in hundredths of a second (USER_HZ) on every platform that we run on.
-        Ok(ticks as f64 / 100.0)
+        Ok(seconds(ticks))
     }
 
     /// The hub's resident memory, in MB.
@@ -33,6 +36,12 @@ impl Processes {
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1_024.0)
     }
+}
+
+/// Linux tells user space in hundredths of a second (`USER_HZ`).
+#[expect(clippy::cast_precision_loss, reason = "far less than 2^52 ticks")]
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / 100.0
 }
 
 struct Stat {

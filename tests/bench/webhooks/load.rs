@@ -9,6 +9,9 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use trastienda_protocol::clock::{Clock as _, SystemClock};
+use trastienda_protocol::ids::{self, EventId, RandomIds};
+use trastienda_protocol::time;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -147,9 +150,9 @@ impl Callers {
 }
 
 fn operation(number: usize) -> String {
-    let id = uuid::Uuid::now_v7().as_simple().to_string();
-    let accepted_at = chrono::Utc::now().to_rfc3339();
-    format!(r#"{{"kind":"event","id":"evt_{id}","accepted_at":"{accepted_at}","body":{}}}"#, event(number))
+    let id: EventId = ids::new(&RandomIds, &SystemClock);
+    let accepted_at = time::format(SystemClock.now());
+    format!(r#"{{"kind":"event","id":"{id}","accepted_at":"{accepted_at}","body":{}}}"#, event(number))
 }
 
 /// A connection to the hub.

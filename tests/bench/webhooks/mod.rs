@@ -1,6 +1,7 @@
 //! Events in, webhooks out, receiver and database on the same machine.
 
 pub(crate) mod cost;
+mod large;
 pub(crate) mod load;
 mod receiver;
 mod rows;

@@ -60,7 +60,7 @@ impl Receiver {
     /// Waits until so many deliveries have come since the last [`Self::take`], duplicates too.
     pub(crate) async fn wait_for(&mut self, count: usize) -> anyhow::Result<()> {
         let waited = self.count.wait_for(|got| *got >= count);
-        if tokio::time::timeout(Duration::from_secs(120), waited).await.is_err() {
+        if tokio::time::timeout(Duration::from_mins(2), waited).await.is_err() {
             bail!("{} of {count} deliveries came in two minutes", self.count());
         }
         Ok(())
@@ -110,13 +110,14 @@ async fn serve(mut stream: TcpStream, noted: &Noted, manner: Manner) {
     }
 }
 
+const ID: &[u8] = b"webhook-id: ";
+
 fn note(request: &[u8], noted: &Noted) {
     if let Some(sent_at) = number_after(request, b"\"sent_at\":") {
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52 nanoseconds")]
         let age = now().saturating_sub(sent_at) as f64 / 1e6;
         noted.ages.lock().unwrap_or_else(PoisonError::into_inner).push(age);
     }
-    const ID: &[u8] = b"webhook-id: ";
     if let Some(at) = request.windows(ID.len()).position(|part| part == ID) {
         let id: Vec<u8> = request[at + ID.len()..].iter().copied().take_while(|byte| *byte > b' ').collect();
         noted

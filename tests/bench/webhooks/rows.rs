@@ -42,6 +42,9 @@ pub(super) async fn measure(bench: &mut Bench, runs: usize, wanted: &str) -> any
     if wants("kill") {
         kill(bench, runs).await?;
     }
+    if wants("large") {
+        super::large::measure(bench, runs).await?;
+    }
     if wants("memory") {
         let now = bench.processes()?.hub_memory()?;
         row("memory: hub resident, MB: idle, loaded", &format!("{idle:.0}, {:.0}", loaded.max(now)));
@@ -49,7 +52,7 @@ pub(super) async fn measure(bench: &mut Bench, runs: usize, wanted: &str) -> any
     Ok(())
 }
 
-fn row(name: &str, result: &str) {
+pub(super) fn row(name: &str, result: &str) {
     say(&format!("  {name:<62} {result}"));
 }
 
@@ -82,21 +85,24 @@ async fn deliver(bench: &Bench, runs: usize, callers: usize, loaded: &mut f64) -
     bench.endpoint(&project, &receiver.url(), 100).await?;
     sender.send(callers, 500).await?;
     receiver.wait_for(500).await?;
-    let (mut rates, mut costs, mut p99) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rates, mut costs, mut database, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
         receiver.take();
         let before = bench.processes()?.cpu_seconds()?;
+        let before_database = bench.processes()?.database_seconds()?;
         let started = Instant::now();
         sender.send(callers, EVENTS).await?;
         receiver.wait_for(EVENTS).await?;
         rates.push(per_second(EVENTS, started.elapsed().as_secs_f64()));
         costs.push(bench.processes()?.cpu_seconds()? - before);
+        database.push(bench.processes()?.database_seconds()? - before_database);
         p99.push(quantile(&mut receiver.take(), 0.99));
         *loaded = loaded.max(bench.processes()?.hub_memory()?);
     }
     row(&format!("deliver: 1 endpoint, {callers} callers, events/s"), &summary(&mut rates));
     row("        create to receipt, p99, ms", &summary(&mut p99));
     row("        CPU seconds per 10,000, hub and database", &summary(&mut costs));
+    row("        of which the database", &summary(&mut database));
     Ok(())
 }
 

@@ -3,10 +3,16 @@
 //! Only the HTML part escapes; a subject becomes one line, whatever was put into it. All variables that are
 //! missing are told at once, by the pointer at which the caller would have written them.
 
+pub(crate) mod compile;
+mod dates;
+mod filters;
+#[cfg(test)]
+mod fuzz;
 mod missing;
 mod money;
 mod plain;
 
+use chrono_tz::Tz;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value};
 use trastienda_protocol::problem::FieldError;
@@ -27,6 +33,13 @@ pub(crate) struct Parts<'a> {
     pub(crate) subject: Option<&'a str>,
     pub(crate) html: Option<&'a str>,
     pub(crate) text: Option<&'a str>,
+}
+
+/// How amounts and times are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner<'a> {
+    pub(crate) locale: &'a str,
+    pub(crate) time_zone: Tz,
 }
 
 /// A message, ready to go.
@@ -50,12 +63,31 @@ impl<'a> Parts<'a> {
 
 /// What is wrong with the parts themselves, each with its line.
 pub(crate) fn check_syntax(parts: Parts<'_>) -> Vec<FieldError> {
-    let environment = environment("es");
+    let environment = environment(Manner { locale: "es", time_zone: Tz::UTC });
     let wrong = parts.named().into_iter().filter_map(|(field, name, source)| {
         let error = environment.template_from_named_str(name, source?).err()?;
         Some(FieldError::new(format!("/{field}"), explain(&error)))
     });
     wrong.collect()
+}
+
+/// The variables that the parts speak of, whether or not they can do without, sorted; not the hub's own.
+pub(crate) fn variables(parts: Parts<'_>) -> Vec<String> {
+    let environment = environment(Manner { locale: "es", time_zone: Tz::UTC });
+    let mut found = std::collections::BTreeSet::new();
+    for (_, name, source) in parts.named() {
+        if let Some(template) =
+            source.and_then(|source| environment.template_from_named_str(name, source).ok())
+        {
+            found.extend(template.undeclared_variables(true));
+        }
+    }
+    let globals: Vec<&str> = environment.globals().map(|(name, _)| name).collect();
+    let is_own = |name: &String| {
+        let root = name.split('.').next().unwrap_or_default();
+        root == "shop" || globals.contains(&root)
+    };
+    found.into_iter().filter(|name| !is_own(name)).collect()
 }
 
 /// Renders the parts with the caller's variables, which stand at `pointer` in its body, and the hub's own below them.
@@ -64,12 +96,12 @@ pub(crate) fn check_syntax(parts: Parts<'_>) -> Vec<FieldError> {
 /// Every variable that is missing, or what else the parts stumbled over.
 pub(crate) fn render(
     parts: Parts<'_>,
-    locale: &str,
+    manner: Manner<'_>,
     pointer: &str,
     data: &Map<String, Value>,
     own: &Map<String, Value>,
 ) -> Result<Rendered, Vec<FieldError>> {
-    let environment = environment(locale);
+    let environment = environment(manner);
     let mut context = own.clone();
     context.extend(data.iter().map(|(name, value)| (name.clone(), value.clone())));
     let context = Value::Object(context);
@@ -118,7 +150,7 @@ fn render_part(
     Ok(text)
 }
 
-fn environment(locale: &str) -> Environment<'static> {
+fn environment(manner: Manner<'_>) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -132,14 +164,7 @@ fn environment(locale: &str) -> Environment<'static> {
         }
         minijinja::escape_formatter(out, state, value)
     });
-    let style = money::Style::of(locale);
-    environment.add_filter("money", move |amount: &minijinja::Value, currency: &str| {
-        // A filter is handed what is missing; without this a mail would leave without its total.
-        if amount.is_undefined() || amount.is_none() {
-            return Err(Error::new(ErrorKind::UndefinedError, "the amount is missing"));
-        }
-        Ok(style.format(amount, currency))
-    });
+    filters::add(&mut environment, manner);
     environment
 }
 
@@ -170,7 +195,7 @@ mod tests {
 
     fn try_render(parts: Parts<'_>, data: &Value) -> Result<Rendered, Vec<String>> {
         let data = data.as_object().unwrap();
-        render(parts, "es-AR", "/data", data, &Map::new())
+        render(parts, Manner { locale: "es-AR", time_zone: Tz::UTC }, "/data", data, &Map::new())
             .map_err(|errors| errors.into_iter().map(|error| error.pointer).collect())
     }
 

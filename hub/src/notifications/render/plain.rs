@@ -40,7 +40,9 @@ pub(crate) fn text_of_html(html: &str) -> String {
         }
         let tag = Tag::read(rest);
         rest = &rest[tag.length..];
-        if SILENT.contains(&tag.name.as_str()) && !tag.closes {
+        if tag.is_hidden && !tag.closes {
+            rest = after_whole(rest, &tag.name);
+        } else if SILENT.contains(&tag.name.as_str()) && !tag.closes {
             rest = after_end(rest, &tag.name);
         } else if BLOCKS.contains(&tag.name.as_str()) {
             out.end_block();
@@ -72,6 +74,8 @@ struct Tag {
     name: String,
     closes: bool,
     href: Option<String>,
+    /// What is not shown, as the line that an inbox shows beside the subject.
+    is_hidden: bool,
     length: usize,
 }
 
@@ -95,7 +99,9 @@ impl Tag {
         let inner = text.get(1..end).unwrap_or_default();
         let (closes, inner) = inner.strip_prefix('/').map_or((false, inner), |inner| (true, inner));
         let name: String = inner.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let style = attribute(inner, "style").unwrap_or_default().to_ascii_lowercase().replace(' ', "");
         Self {
+            is_hidden: style.contains("display:none") && !inner.ends_with('/') && name != "img",
             name: name.to_ascii_lowercase(),
             closes,
             href: attribute(inner, "href").map(|value| decode(&value)),
@@ -112,6 +118,27 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
         Some(quote) => value[1..].split(quote).next().map(str::to_owned),
         None => value.split_whitespace().next().map(str::to_owned),
     }
+}
+
+/// Behind the end of an element that may hold others of its name.
+fn after_whole<'a>(mut rest: &'a str, name: &str) -> &'a str {
+    let mut depth = 1;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at..];
+        if let Some(comment) = rest.strip_prefix("<!--") {
+            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+            continue;
+        }
+        let tag = Tag::read(rest);
+        rest = &rest[tag.length.max(1)..];
+        if tag.name == name {
+            depth = if tag.closes { depth - 1 } else { depth + 1 };
+        }
+        if depth == 0 {
+            return rest;
+        }
+    }
+    ""
 }
 
 fn after_end<'a>(rest: &'a str, name: &str) -> &'a str {
@@ -249,8 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_is_not_read() {
+        let html =
+            "<div style=\"color:red; display: none\">Vista <div>previa</div><!-- </div> --></div><p>Hola</p>";
+        assert_eq!(text_of_html(html), "Hola");
+    }
+
+    #[test]
     fn broken_html_still_gives_its_text() {
-        for html in ["<p", "a < b", "<a href=", "&#x110000; &nosuch; &", "<style>", "<!--", "<p title='x"] {
+        for html in [
+            "<p",
+            "a < b",
+            "<a href=",
+            "&#x110000; &nosuch; &",
+            "<style>",
+            "<!--",
+            "<p title='x",
+            "<p style='display:none'>x",
+        ] {
             let _ = text_of_html(html);
         }
         assert_eq!(text_of_html("uno & dos"), "uno & dos");

@@ -56,6 +56,7 @@ pub(crate) struct Row {
     pub(crate) is_leased: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) blanked_at: Option<DateTime<Utc>>,
 }
 
 /// Writes a notification; false if its id is taken.
@@ -93,6 +94,68 @@ pub(crate) async fn insert_notification(conn: &mut PgConnection, row: &NewRow) -
     Ok(result.rows_affected() == 1)
 }
 
+/// Writes several at once; gives how many of their ids were free.
+pub(crate) async fn insert_notifications(conn: &mut PgConnection, rows: &[&NewRow]) -> sqlx::Result<usize> {
+    fn column<T>(rows: &[&NewRow], read: impl Fn(&NewRow) -> T) -> Vec<T> {
+        rows.iter().map(|row| read(row)).collect()
+    }
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let inserted = sqlx::query!(
+        r#"
+        insert into notifications (project_id, id, channel, recipient, payload, template, template_version, locale, order_id,
+                                   metadata, status, attempts, run_at, expires_at, fingerprint, created_at)
+        select n.project_id, n.id, n.channel, n.recipient, n.payload, n.template, n.template_version, n.locale, n.order_id,
+               n.metadata, n.status, 0, n.run_at, n.expires_at, n.fingerprint, n.created_at
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::integer[], $8::text[],
+                    $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bytea[],
+                    $15::timestamptz[])
+            as n (project_id, id, channel, recipient, payload, template, template_version, locale, order_id, metadata, status,
+                  run_at, expires_at, fingerprint, created_at)
+        on conflict (project_id, id) do nothing
+        "#,
+        &column(rows, |row| row.project.uuid()),
+        &column(rows, |row| row.id.uuid()),
+        &column(rows, |row| row.channel.to_owned()),
+        &column(rows, |row| row.recipient.clone()),
+        &column(rows, |row| row.payload.clone()),
+        &column(rows, |row| row.template.clone()) as &[Option<String>],
+        &column(rows, |row| row.template_version) as &[Option<i32>],
+        &column(rows, |row| row.locale.clone()) as &[Option<String>],
+        &column(rows, |row| row.order_id.clone()) as &[Option<String>],
+        &column(rows, |row| row.metadata.clone()),
+        &column(rows, |row| row.status.to_owned()),
+        &column(rows, |row| row.run_at),
+        &column(rows, |row| row.expires_at) as &[Option<DateTime<Utc>>],
+        &column(rows, |row| row.fingerprint.to_vec()),
+        &column(rows, |row| row.created_at),
+    )
+    .execute(conn)
+    .await?;
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Which of these ids are taken.
+pub(crate) async fn list_known_ids(
+    conn: &mut PgConnection,
+    ids: Vec<(Uuid, Uuid)>,
+) -> sqlx::Result<std::collections::HashSet<(Uuid, Uuid)>> {
+    let (projects, ids): (Vec<Uuid>, Vec<Uuid>) = ids.into_iter().unzip();
+    let rows = sqlx::query!(
+        r#"
+        select k.project_id, k.id
+        from unnest($1::uuid[], $2::uuid[]) as n (project_id, id)
+        join notifications k on k.project_id = n.project_id and k.id = n.id
+        "#,
+        &projects,
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
+}
+
 pub(crate) async fn find_notification(
     conn: &mut PgConnection,
     project: ProjectId,
@@ -103,7 +166,7 @@ pub(crate) async fn find_notification(
         r#"
         select project_id, id, channel, recipient, case when channel = 'whatsapp' then payload ->> 'link' end as link,
                template, template_version, locale, order_id, metadata, status, detail, problem, attempts, run_at, expires_at,
-               fingerprint, lease_token is not null as "is_leased!", created_at, finished_at
+               fingerprint, lease_token is not null as "is_leased!", created_at, finished_at, blanked_at
         from notifications
         where project_id = $1 and id = $2
         "#,
@@ -175,7 +238,7 @@ pub(crate) async fn list_notifications(
         r#"
         select project_id, id, channel, recipient, case when channel = 'whatsapp' then payload ->> 'link' end as link,
                template, template_version, locale, order_id, metadata, status, detail, problem, attempts, run_at, expires_at,
-               fingerprint, lease_token is not null as "is_leased!", created_at, finished_at
+               fingerprint, lease_token is not null as "is_leased!", created_at, finished_at, blanked_at
         from notifications
         where project_id = $1
           and (created_at, id) < ($2, $3)
@@ -213,7 +276,7 @@ pub(crate) async fn list_attempts(
     sqlx::query_as!(
         Attempt,
         r#"
-        select created_at as at, attempt, status, response_code, response, error, duration_ms
+        select created_at as at, attempt, status, server, is_doubtful, response_code, response, error, duration_ms
         from notification_attempts
         where project_id = $1 and notification_id = $2
         order by created_at, id
@@ -290,7 +353,7 @@ pub(crate) async fn find_open(conn: &mut PgConnection, token_hash: &[u8]) -> sql
         r#"
         select project_id, id, payload ->> 'link' as "link!", status, expires_at, template, order_id, metadata
         from notifications
-        where open_token_hash = $1
+        where open_token_hash = $1 and blanked_at is null
         "#,
         token_hash,
     )
@@ -322,4 +385,47 @@ pub(crate) async fn delete_refused(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Deletes the addresses and contents of what was over before a time, up to a number of rows. Gives how many there were.
+pub(crate) async fn blank_notifications(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        update notifications n
+        set recipient = '', payload = '{}', metadata = '{}', problem = null, open_token_hash = null, blanked_at = $3
+        from (
+            select id
+            from notifications
+            where project_id = $1 and blanked_at is null and status <> 'pending' and created_at < $2
+            order by created_at
+            limit 500
+            for update skip locked
+        ) old
+        where n.project_id = $1 and n.id = old.id
+        returning n.id
+        "#,
+        project.uuid(),
+        before,
+        now,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    // A server's answer may name the address.
+    sqlx::query!(
+        r#"
+        update notification_attempts
+        set response = null, error = null
+        where project_id = $1 and notification_id = any($2) and (response is not null or error is not null)
+        "#,
+        project.uuid(),
+        &ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(ids.len() as u64)
 }

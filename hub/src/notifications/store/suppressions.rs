@@ -73,3 +73,31 @@ pub(crate) async fn list_suppressions(
     .fetch_all(conn)
     .await
 }
+
+/// Puts an address on the list that a server refused for good, unless it is there for longer.
+pub(crate) async fn suppress_refused(
+    conn: &mut PgConnection,
+    project: uuid::Uuid,
+    suppression: &Suppression,
+    notification: uuid::Uuid,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into suppressions (project_id, id, address, reason, created_at, expires_at, notification_id)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        on conflict (project_id, address) do update
+        set reason = excluded.reason, expires_at = excluded.expires_at, notification_id = excluded.notification_id
+        where suppressions.expires_at < excluded.expires_at
+        "#,
+        project,
+        suppression.id,
+        suppression.address,
+        suppression.reason,
+        suppression.created_at,
+        suppression.expires_at,
+        notification,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

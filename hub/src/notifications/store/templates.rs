@@ -7,6 +7,8 @@ use trastienda_protocol::ids::{Id as _, ProjectId};
 use uuid::Uuid;
 
 use crate::http::pagination::ListQuery;
+use crate::notifications::render::Parts;
+use crate::notifications::templates::Activated;
 
 /// A version's row.
 #[derive(Debug, Clone)]
@@ -18,11 +20,27 @@ pub(crate) struct TemplateRow {
     pub(crate) locale: String,
     pub(crate) subject: Option<String>,
     pub(crate) html: Option<String>,
+    pub(crate) mjml: Option<String>,
+    pub(crate) compiled_html: Option<String>,
     pub(crate) text: Option<String>,
+    pub(crate) variables: Vec<String>,
     pub(crate) sample: Value,
     pub(crate) is_active: bool,
+    pub(crate) made_by: Option<String>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) activated_by: Option<String>,
     pub(crate) activated_at: Option<DateTime<Utc>>,
+}
+
+impl TemplateRow {
+    /// Its parts, as they are rendered.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            subject: self.subject.as_deref(),
+            html: self.compiled_html.as_deref().or(self.html.as_deref()),
+            text: self.text.as_deref(),
+        }
+    }
 }
 
 /// Whoever holds this lock commits before the next takes a number or moves what is active.
@@ -36,23 +54,29 @@ pub(crate) async fn lock_name(conn: &mut PgConnection, project: ProjectId, name:
     Ok(())
 }
 
-/// Writes the name's next version; the first of a channel and locale becomes active by itself. Gives the version.
+/// Writes the name's next version, under the name's lock; the first of a channel and locale becomes active by itself if
+/// it may. Gives the version and whether it did.
 pub(crate) async fn insert_template(
     conn: &mut PgConnection,
     project: ProjectId,
     row: &TemplateRow,
-) -> sqlx::Result<i32> {
-    lock_name(conn, project, &row.name).await?;
-    sqlx::query_scalar!(
+    may_be_active: bool,
+) -> sqlx::Result<(i32, bool)> {
+    let made = sqlx::query!(
         r#"
-        insert into templates (project_id, id, name, version, channel, locale, subject, html, text, sample, created_at,
-                               activated_at, is_active)
-        select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6, $7, $8, $9, $10::timestamptz,
-               case when coalesce(bool_or(is_active and channel = $4 and locale = $5), false) then null else $10::timestamptz end,
-               not coalesce(bool_or(is_active and channel = $4 and locale = $5), false)
-        from templates
-        where project_id = $1 and name = $3
-        returning version
+        insert into templates (project_id, id, name, version, channel, locale, subject, html, mjml, compiled_html, text,
+                               variables, sample, made_by, created_at, is_active, activated_at, activated_by)
+        select $1, $2, $3, n.version, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::timestamptz,
+               n.is_first and $15::boolean,
+               case when n.is_first and $15::boolean then $14::timestamptz end,
+               case when n.is_first and $15::boolean then $13 end
+        from (
+            select coalesce(max(version), 0) + 1 as version,
+                   not coalesce(bool_or(is_active and channel = $4 and locale = $5), false) as is_first
+            from templates
+            where project_id = $1 and name = $3
+        ) n
+        returning version, is_active
         "#,
         project.uuid(),
         row.id,
@@ -61,11 +85,98 @@ pub(crate) async fn insert_template(
         row.locale,
         row.subject,
         row.html,
+        row.mjml,
+        row.compiled_html,
         row.text,
+        &row.variables,
         row.sample,
+        row.made_by,
         row.created_at,
+        may_be_active,
     )
     .fetch_one(conn)
+    .await?;
+    Ok((made.version, made.is_active))
+}
+
+/// The sample of the latest version that has one, of the same locale if there is one.
+pub(crate) async fn find_sample(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    row: &TemplateRow,
+) -> sqlx::Result<Option<Value>> {
+    sqlx::query_scalar!(
+        r#"
+        select sample
+        from templates
+        where project_id = $1 and name = $2 and channel = $3 and sample <> '{}'
+        order by locale = $4 desc, version desc
+        limit 1
+        "#,
+        project.uuid(),
+        row.name,
+        row.channel,
+        row.locale,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Remembers that a version became active.
+pub(crate) async fn insert_activation(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: Uuid,
+    row: &TemplateRow,
+    by: (Option<&str>, DateTime<Utc>),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into template_activations (project_id, id, name, channel, locale, version, activated_by, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        "#,
+        project.uuid(),
+        id,
+        row.name,
+        row.channel,
+        row.locale,
+        row.version,
+        by.0,
+        by.1,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A page of a name's activations, newest first.
+pub(crate) async fn list_activations(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    name: &str,
+    query: &ListQuery,
+) -> sqlx::Result<Vec<Activated>> {
+    sqlx::query_as!(
+        Activated,
+        r#"
+        select id, version, channel, locale, activated_by, created_at
+        from template_activations
+        where project_id = $1 and name = $2
+          and (created_at, id) < ($3, $4)
+          and ($5::timestamptz is null or created_at > $5)
+          and ($6::timestamptz is null or created_at < $6)
+        order by created_at desc, id desc
+        limit $7
+        "#,
+        project.uuid(),
+        name,
+        query.after.created_at,
+        query.after.id,
+        query.created_after,
+        query.created_before,
+        query.limit + 1,
+    )
+    .fetch_all(conn)
     .await
 }
 
@@ -74,7 +185,7 @@ pub(crate) async fn mark_active(
     conn: &mut PgConnection,
     project: ProjectId,
     row: &TemplateRow,
-    now: DateTime<Utc>,
+    by: (&str, DateTime<Utc>),
 ) -> sqlx::Result<()> {
     // First the old one: only one may be active at any moment.
     sqlx::query!(
@@ -92,10 +203,15 @@ pub(crate) async fn mark_active(
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update templates set is_active = true, activated_at = $3 where project_id = $1 and id = $2 and not is_active",
+        r#"
+        update templates
+        set is_active = true, activated_at = $3, activated_by = $4
+        where project_id = $1 and id = $2 and not is_active
+        "#,
         project.uuid(),
         row.id,
-        now,
+        by.1,
+        by.0,
     )
     .execute(conn)
     .await?;
@@ -111,7 +227,8 @@ pub(crate) async fn find_version(
     sqlx::query_as!(
         TemplateRow,
         r#"
-        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        select id, name, version, channel, locale, subject, html, mjml, compiled_html, text, variables, sample, is_active,
+               made_by, created_at, activated_by, activated_at
         from templates
         where project_id = $1 and name = $2 and version = $3
         "#,
@@ -133,7 +250,8 @@ pub(crate) async fn list_active(
     sqlx::query_as!(
         TemplateRow,
         r#"
-        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        select id, name, version, channel, locale, subject, html, mjml, compiled_html, text, variables, sample, is_active,
+               made_by, created_at, activated_by, activated_at
         from templates
         where project_id = $1 and name = $2 and is_active and ($3::text is null or channel = $3)
         order by channel, locale
@@ -162,7 +280,8 @@ pub(crate) async fn list_templates(
     sqlx::query_as!(
         TemplateRow,
         r#"
-        select id, name, version, channel, locale, subject, html, text, sample, is_active, created_at, activated_at
+        select id, name, version, channel, locale, subject, html, mjml, compiled_html, text, variables, sample, is_active,
+               made_by, created_at, activated_by, activated_at
         from templates
         where project_id = $1
           and (created_at, id) < ($2, $3)

@@ -1,9 +1,12 @@
 //! The templates that come with the hub: in Spanish, Portuguese and English, compiled in from `defaults/`.
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
 use trastienda_protocol::notification::Channel;
 
 use super::{Found, Template};
+use crate::notifications::render::{self, compile};
 
 /// Shown as the version of a template that comes with the hub.
 const VERSION: i32 = 0;
@@ -13,8 +16,23 @@ struct Builtin {
     channel: Channel,
     locale: &'static str,
     subject: Option<&'static str>,
-    html: Option<&'static str>,
+    mjml: Option<&'static str>,
     text: &'static str,
+    /// Compiled when it is first asked for.
+    html: OnceLock<Option<String>>,
+}
+
+impl Builtin {
+    fn html(&self) -> Option<&str> {
+        let compiled = self.html.get_or_init(|| {
+            let compiled = self.mjml.map(compile::mjml)?;
+            let told = |error| {
+                tracing::error!(template = self.name, locale = self.locale, error, "does not compile");
+            };
+            compiled.map_err(told).ok()
+        });
+        compiled.as_deref()
+    }
 }
 
 macro_rules! email {
@@ -24,8 +42,9 @@ macro_rules! email {
             channel: Channel::Email,
             locale: $locale,
             subject: Some($subject),
-            html: Some(include_str!(concat!("../defaults/", $name, ".email.", $locale, ".html"))),
+            mjml: Some(include_str!(concat!("../defaults/", $name, ".email.", $locale, ".mjml"))),
             text: include_str!(concat!("../defaults/", $name, ".email.", $locale, ".txt")),
+            html: OnceLock::new(),
         }
     };
 }
@@ -37,13 +56,14 @@ macro_rules! whatsapp {
             channel: Channel::Whatsapp,
             locale: $locale,
             subject: None,
-            html: None,
+            mjml: None,
             text: include_str!(concat!("../defaults/", $name, ".whatsapp.", $locale, ".txt")),
+            html: OnceLock::new(),
         }
     };
 }
 
-const BUILTINS: &[Builtin] = &[
+static BUILTINS: [Builtin; 18] = [
     email!("order_confirmation", "es", "Recibimos tu pedido {{ order_id }}"),
     email!("order_confirmation", "pt", "Recebemos o seu pedido {{ order_id }}"),
     email!("order_confirmation", "en", "We received your order {{ order_id }}"),
@@ -53,6 +73,15 @@ const BUILTINS: &[Builtin] = &[
     email!("payment_received", "es", "Recibimos tu pago del pedido {{ order_id }}"),
     email!("payment_received", "pt", "Recebemos o pagamento do pedido {{ order_id }}"),
     email!("payment_received", "en", "We received your payment for order {{ order_id }}"),
+    email!("payment_failed", "es", "No pudimos cobrar tu pedido {{ order_id }}"),
+    email!("payment_failed", "pt", "Não conseguimos cobrar o pedido {{ order_id }}"),
+    email!("payment_failed", "en", "We could not charge your order {{ order_id }}"),
+    email!("shipping", "es", "Tu pedido {{ order_id }} está en camino"),
+    email!("shipping", "pt", "Seu pedido {{ order_id }} está a caminho"),
+    email!("shipping", "en", "Your order {{ order_id }} is on its way"),
+    email!("password_reset", "es", "Cambia tu contraseña de {{ shop.name }}"),
+    email!("password_reset", "pt", "Troque a sua senha de {{ shop.name }}"),
+    email!("password_reset", "en", "Change your password at {{ shop.name }}"),
 ];
 
 /// The template in the first of these locales in which it comes.
@@ -63,7 +92,8 @@ pub(crate) fn find(name: &str, channel: Channel, locales: &[&str]) -> Option<Fou
         version: VERSION,
         locale: builtin.locale.to_owned(),
         subject: builtin.subject.map(str::to_owned),
-        html: builtin.html.map(str::to_owned),
+        mjml: builtin.mjml.map(str::to_owned),
+        html: builtin.html().map(str::to_owned),
         text: Some(builtin.text.trim_end().to_owned()),
         sample: sample(builtin.name),
     })
@@ -87,70 +117,155 @@ pub(crate) fn show(name: &str, channel: Channel, found: Found) -> Template {
         version: VERSION,
         builtin: true,
         channel: channel.as_str().to_owned(),
+        variables: render::variables(found.parts()),
         locale: found.locale,
         subject: found.subject,
-        html: found.html,
+        // What there is to start from is the MJML.
+        html: found.html.filter(|_| found.mjml.is_none()),
+        mjml: found.mjml,
         text: found.text,
         sample: found.sample,
         active: true,
+        made_by: None,
         created_at: None,
+        activated_by: None,
         activated_at: None,
     }
 }
 
 fn sample(name: &str) -> Value {
-    let mut sample = json!({"order_id": "A-1042", "customer_name": "Ana", "currency": "ARS"});
-    if name == "order_confirmation" {
-        sample["total"] = "31500.00".into();
-        sample["items"] = json!([
+    let mut sample = json!({"order_id": "A-1042", "customer_name": "Ana", "order_url": "https://mates.example.com/pedidos/A-1042"});
+    let more = match name {
+        "order_confirmation" => json!({"currency": "ARS", "total": "31500.00", "items": [
             {"name": "Mate imperial", "quantity": 1, "price": "28500.00"},
             {"name": "Yerba orgánica 500 g", "quantity": 2, "price": "1500.00"},
-        ]);
-    } else {
-        sample["amount"] = "31500.00".into();
+        ]}),
+        "payment_failed" => json!({
+            "currency": "ARS", "amount": "31500.00", "reason": "Fondos insuficientes",
+            "retry_url": "https://mates.example.com/pedidos/A-1042/pagar",
+        }),
+        "shipping" => json!({
+            "carrier": "Correo Argentino", "tracking_code": "AR-20981-7", "arrives_on": "2026-11-27",
+            "tracking_url": "https://mates.example.com/seguir/AR-20981-7",
+        }),
+        "password_reset" => {
+            return json!({"customer_name": "Ana", "reset_url": "https://mates.example.com/clave/9f3c", "valid_minutes": 60});
+        }
+        _ => json!({"currency": "ARS", "amount": "31500.00", "paid_at": "2026-11-24T14:30:00-03:00"}),
+    };
+    if let (Some(sample), Value::Object(more)) = (sample.as_object_mut(), more) {
+        sample.extend(more);
     }
     sample
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
     use serde_json::Map;
 
     use super::*;
-    use crate::notifications::render;
+    use crate::notifications::render::{Manner, Rendered};
+
+    /// What may be absent.
+    const OPTIONAL: [&str; 11] = [
+        "order_url",
+        "items",
+        "paid_at",
+        "reason",
+        "retry_url",
+        "carrier",
+        "tracking_code",
+        "tracking_url",
+        "arrives_on",
+        "customer_name",
+        "valid_minutes",
+    ];
+
+    fn rendered(builtin: &Builtin, data: &Map<String, Value>) -> Rendered {
+        let found = find(builtin.name, builtin.channel, &[builtin.locale]).unwrap();
+        let own = json!({"shop": {"name": "Mates & Cía", "domain": "mates.example.com"}});
+        let manner = Manner { locale: &found.locale, time_zone: Tz::UTC };
+        render::render(found.parts(), manner, "/data", data, own.as_object().unwrap())
+            .unwrap_or_else(|errors| panic!("{} {}: {errors:?}", builtin.name, builtin.locale))
+    }
 
     #[test]
     fn each_renders_with_its_sample_and_without_what_is_optional() {
-        for builtin in BUILTINS {
-            let found = find(builtin.name, builtin.channel, &[builtin.locale]).unwrap();
-            let own = json!({"shop": {"name": "Mates & Cía", "domain": "mates.example.com"}});
-            let mut data = found.sample.as_object().unwrap().clone();
-            for optional in ["", "items"] {
-                data.remove(optional);
-                let rendered =
-                    render::render(found.parts(), &found.locale, "/data", &data, own.as_object().unwrap());
-                let rendered = rendered
-                    .unwrap_or_else(|errors| panic!("{} {}: {errors:?}", builtin.name, builtin.locale));
+        for builtin in &BUILTINS {
+            let mut data = sample(builtin.name).as_object().unwrap().clone();
+            for step in 0..2 {
+                let rendered = rendered(builtin, &data);
                 let text = rendered.text.unwrap();
-                assert!(
-                    text.contains("A-1042") && text.contains("31.500") || text.contains("31,500"),
-                    "{text}"
-                );
-                if let Some(html) = rendered.html {
-                    assert!(html.contains("A-1042") && html.contains("Mates &amp; Cía"), "{html}");
+                let told = if builtin.name == "password_reset" {
+                    "https://mates.example.com/clave/9f3c"
+                } else {
+                    "A-1042"
+                };
+                assert!(text.contains(told) && !text.contains("{{") && !text.contains("\n\n\n\n"), "{text}");
+                assert_eq!(rendered.html.is_some(), builtin.channel == Channel::Email);
+                if let Some(html) = rendered.html.map(|html| html.replace("&#x2f;", "/")) {
+                    let is_told = html.contains(told) && html.contains("Mates &amp; Cía");
+                    assert!(is_told && !html.contains("{{") && !html.contains("{%"), "{html}");
                     assert!(html.len() < 100_000, "mail clients cut longer ones");
                 }
+                if step == 0 {
+                    data.retain(|name, _| {
+                        !OPTIONAL.contains(&name.as_str())
+                            || (name == "customer_name" && builtin.name != "password_reset")
+                    });
+                }
             }
-            let errors = render::render(found.parts(), "es", "/data", &Map::new(), own.as_object().unwrap())
-                .unwrap_err();
-            assert!(errors.iter().any(|error| error.pointer == "/data/customer_name"), "{errors:?}");
         }
     }
 
     #[test]
-    fn each_name_comes_in_spanish_to_which_others_fall_back() {
-        for builtin in BUILTINS {
-            assert!(find(builtin.name, builtin.channel, &["fr", "es"]).is_some(), "{}", builtin.name);
+    fn each_amount_is_written_and_each_missing_variable_told() {
+        for builtin in
+            BUILTINS.iter().filter(|builtin| !matches!(builtin.name, "shipping" | "password_reset"))
+        {
+            let text = rendered(builtin, sample(builtin.name).as_object().unwrap()).text.unwrap();
+            assert!(text.contains("31.500") || text.contains("31,500"), "{text}");
+            let found = find(builtin.name, builtin.channel, &[builtin.locale]).unwrap();
+            let manner = Manner { locale: "es", time_zone: Tz::UTC };
+            let own = json!({"shop": {"name": "M", "domain": "m.example"}});
+            let errors =
+                render::render(found.parts(), manner, "/data", &Map::new(), own.as_object().unwrap());
+            assert!(errors.unwrap_err().iter().any(|error| error.pointer == "/data/order_id"));
+        }
+    }
+
+    #[test]
+    fn no_variable_of_any_brings_html_along() {
+        let nasty = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>--><!--";
+        for builtin in BUILTINS.iter().filter(|builtin| builtin.channel == Channel::Email) {
+            let plain = sample(builtin.name);
+            let mut data = plain.clone();
+            for (name, value) in data.as_object_mut().unwrap() {
+                match value {
+                    Value::String(text) if text.starts_with("https://") => text.push_str("?q=\"><img"),
+                    Value::String(text)
+                        if !matches!(name.as_str(), "currency" | "paid_at" | "arrives_on") =>
+                    {
+                        *text = nasty.to_owned();
+                    }
+                    Value::Array(items) => items[0]["name"] = nasty.into(),
+                    _ => {}
+                }
+            }
+            let html = rendered(builtin, data.as_object().unwrap()).html.unwrap();
+            let before = rendered(builtin, plain.as_object().unwrap()).html.unwrap();
+            assert!(!html.contains("<img") && !html.contains("<script"), "{html}");
+            assert_eq!(html.matches('<').count(), before.matches('<').count(), "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn each_comes_in_three_languages_and_others_fall_back_to_spanish() {
+        for builtin in &BUILTINS {
+            for locale in ["es", "pt", "en"] {
+                assert!(find(builtin.name, builtin.channel, &["fr", locale]).is_some(), "{}", builtin.name);
+            }
         }
         assert!(find("order_confirmation", Channel::Email, &["fr"]).is_none());
         assert!(find("nothing", Channel::Email, &["es"]).is_none());

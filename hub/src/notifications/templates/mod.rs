@@ -1,13 +1,16 @@
 //! Templates: named, per channel and locale, in versions that never change once made.
 //!
 //! Invariants:
-//! - A name's versions are numbered without gaps; at most one version of a name, channel and locale is active.
+//! - A name's versions are numbered without gaps; at most one version of a name, channel and locale is active, and
+//!   only one that renders with its sample. Every activation is kept, with who and when.
+//! - MJML and stylesheets are compiled when a version is made; rendering only fills in variables.
 //! - A project starts with the templates that come with the hub ([`builtin`]), without a row; the first version of a
 //!   project's own takes their place for its name and channel.
-//! - A locale falls back: `es-AR`, `es`, then the default, `es`. Who asks for none gets the default, or the only one
+//! - A locale falls back: `es-AR`, `es`, then the project's default. Who asks for none gets the default, or the only one
 //!   that there is.
 
 pub(crate) mod builtin;
+mod diff;
 mod model;
 pub mod routes;
 
@@ -16,14 +19,14 @@ use sqlx::PgConnection;
 use trastienda_protocol::ids::ProjectId;
 use trastienda_protocol::notification::Channel;
 
-pub use model::{Preview, Template, TemplateBody};
+pub use model::{Activated, Preview, Template, TemplateBody};
 
 use super::render::Parts;
 use super::store::{self, TemplateRow};
 use crate::http::{Error, Result};
 use crate::projects::model::Project;
 
-/// The locale that a request and a template have when they do not say.
+/// The locale of a template that does not say, and of a project that does not either.
 pub(crate) const DEFAULT_LOCALE: &str = "es";
 
 /// A version to be rendered.
@@ -32,6 +35,9 @@ pub(crate) struct Found {
     pub(crate) version: i32,
     pub(crate) locale: String,
     pub(crate) subject: Option<String>,
+    /// As it was written, if it was.
+    pub(crate) mjml: Option<String>,
+    /// As it is rendered.
     pub(crate) html: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) sample: Value,
@@ -50,7 +56,8 @@ impl From<TemplateRow> for Found {
             version: row.version,
             locale: row.locale,
             subject: row.subject,
-            html: row.html,
+            mjml: row.mjml,
+            html: row.compiled_html.or(row.html),
             text: row.text,
             sample: row.sample,
         }
@@ -64,11 +71,13 @@ pub(crate) struct Wanted<'a> {
     pub(crate) channel: Channel,
     pub(crate) version: Option<i32>,
     pub(crate) locale: Option<&'a str>,
+    /// The project's, where the others end.
+    pub(crate) default_locale: &'a str,
 }
 
 /// Finds the version that a notification is rendered with: the one that is named, or the active one.
 pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: Wanted<'_>) -> Result<Found> {
-    let Wanted { name, channel, version, locale } = wanted;
+    let Wanted { name, channel, version, locale, default_locale } = wanted;
     if let Some(version) = version {
         let row = store::find_version(conn, project, name, version).await?;
         return row.filter(|row| row.channel == channel.as_str()).map(Found::from).ok_or_else(|| {
@@ -76,14 +85,14 @@ pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: 
             Error::field("/template_version", message)
         });
     }
-    let chain = fallbacks(locale);
+    let chain = fallbacks(locale, default_locale);
     let mut active = store::list_active(conn, project, name, Some(channel.as_str())).await?;
     if active.is_empty() {
-        return builtin::find(name, channel, &chain).ok_or_else(|| {
+        return builtin::find(name, channel, &with_spanish(chain)).ok_or_else(|| {
             Error::field("/template", format!("there is no template `{name}` for {}", channel.as_str()))
         });
     }
-    if let Some(index) = pick(&active, locale) {
+    if let Some(index) = pick(&active, locale, default_locale) {
         return Ok(active.swap_remove(index).into());
     }
     let there: Vec<&str> = active.iter().map(|row| row.locale.as_str()).collect();
@@ -92,21 +101,28 @@ pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: 
 }
 
 /// Which of a name's active versions a locale is served with.
-fn pick(active: &[TemplateRow], locale: Option<&str>) -> Option<usize> {
-    let chain = fallbacks(locale);
+fn pick(active: &[TemplateRow], locale: Option<&str>, default_locale: &str) -> Option<usize> {
+    let chain = fallbacks(locale, default_locale);
     let found = chain.iter().find_map(|locale| active.iter().position(|row| row.locale == *locale));
     found.or_else(|| (locale.is_none() && active.len() == 1).then_some(0))
 }
 
 /// The locales to look for, in order.
-fn fallbacks(locale: Option<&str>) -> Vec<&str> {
+fn fallbacks<'a>(locale: Option<&'a str>, default_locale: &'a str) -> Vec<&'a str> {
     let mut chain = Vec::new();
-    let language = locale.and_then(|locale| locale.split('-').next());
-    for locale in [locale, language, Some(DEFAULT_LOCALE)].into_iter().flatten() {
-        if !chain.contains(&locale) {
-            chain.push(locale);
+    for locale in [locale, Some(default_locale)].into_iter().flatten() {
+        for locale in [locale, locale.split('-').next().unwrap_or(locale)] {
+            if !chain.contains(&locale) {
+                chain.push(locale);
+            }
         }
     }
+    chain
+}
+
+/// What comes with the hub comes in Spanish in any case.
+fn with_spanish(mut chain: Vec<&str>) -> Vec<&str> {
+    chain.push(DEFAULT_LOCALE);
     chain
 }
 
@@ -122,9 +138,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locales_fall_back_to_the_language_and_then_to_spanish() {
-        assert_eq!(fallbacks(Some("pt-BR")), ["pt-BR", "pt", "es"]);
-        assert_eq!(fallbacks(Some("es-AR")), ["es-AR", "es"]);
-        assert_eq!(fallbacks(None), ["es"]);
+    fn locales_fall_back_to_the_language_and_then_to_the_projects_own() {
+        assert_eq!(fallbacks(Some("pt-BR"), "es"), ["pt-BR", "pt", "es"]);
+        assert_eq!(fallbacks(Some("es-AR"), "es"), ["es-AR", "es"]);
+        assert_eq!(fallbacks(None, "pt-BR"), ["pt-BR", "pt"]);
+        assert_eq!(fallbacks(Some("en"), "es-MX"), ["en", "es-MX", "es"]);
     }
 }

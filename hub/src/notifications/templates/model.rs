@@ -10,7 +10,6 @@ use trastienda_protocol::problem::FieldError;
 use utoipa::ToSchema;
 
 use super::DEFAULT_LOCALE;
-use crate::notifications::render::Parts;
 use crate::notifications::store::TemplateRow;
 
 /// Characters of a part.
@@ -27,9 +26,12 @@ pub struct TemplateBody {
     pub subject: Option<String>,
     /// The HTML part (e-mail).
     pub html: Option<String>,
+    /// The HTML part written in MJML, instead of `html` (e-mail).
+    pub mjml: Option<String>,
     /// The plain text; in an e-mail it is made from the HTML when absent.
     pub text: Option<String>,
-    /// Variables with which it must render, and which a preview uses.
+    /// Variables with which it must render before it becomes active, and which a preview uses. Absent: those of the
+    /// version before it.
     pub sample: Map<String, Value>,
 }
 
@@ -45,9 +47,7 @@ impl TemplateBody {
             let locale = fields.optional("locale", locale).unwrap_or_else(|| DEFAULT_LOCALE.to_owned());
             let subject = fields.optional("subject", check::line(1, 998));
             let html = fields.optional("html", check::text(1, PART_MAX));
-            let mjml = fields.optional("mjml", |_| {
-                Err::<(), _>("is not offered by this version of the hub: send `html`".to_owned())
-            });
+            let mjml = fields.optional("mjml", check::text(1, PART_MAX));
             let text = fields.optional("text", check::text(1, PART_MAX));
             let sample = fields.optional("sample", check::object).unwrap_or_default();
             match channel {
@@ -55,15 +55,21 @@ impl TemplateBody {
                     if !fields.has("subject") {
                         fields.refuse("subject", "is required in an e-mail's template");
                     }
-                    if !fields.has("html") && !fields.has("text") && mjml.is_none() && !fields.has("mjml") {
-                        fields.refuse("html", "`html`, `text` or both are required in an e-mail's template");
+                    if !["html", "mjml", "text"].into_iter().any(|name| fields.has(name)) {
+                        fields.refuse(
+                            "html",
+                            "`html` or `mjml`, `text`, or both are required in an e-mail's template",
+                        );
+                    }
+                    if fields.has("html") && fields.has("mjml") {
+                        fields.refuse("mjml", "cannot go with `html`: it becomes the HTML part");
                     }
                 }
                 Some(Channel::Whatsapp) => {
                     if !fields.has("text") {
                         fields.refuse("text", "is required in a WhatsApp template");
                     }
-                    for name in ["subject", "html"] {
+                    for name in ["subject", "html", "mjml"] {
                         if fields.has(name) {
                             fields.refuse(name, "has no place in a WhatsApp template");
                         }
@@ -72,14 +78,9 @@ impl TemplateBody {
                 None => {}
             }
             fields.finish();
-            Some(Self { channel: channel?, locale, subject, html, text, sample })
+            Some(Self { channel: channel?, locale, subject, html, mjml, text, sample })
         });
         errors.finish(template)
-    }
-
-    /// Its parts, to be checked and rendered.
-    pub(crate) fn parts(&self) -> Parts<'_> {
-        Parts { subject: self.subject.as_deref(), html: self.html.as_deref(), text: self.text.as_deref() }
     }
 }
 
@@ -100,14 +101,22 @@ pub struct Template {
     pub locale: String,
     /// The subject (e-mail).
     pub subject: Option<String>,
-    /// The HTML part (e-mail).
+    /// The HTML part (e-mail), as it was written.
     pub html: Option<String>,
+    /// The HTML part in MJML (e-mail), as it was written.
+    pub mjml: Option<String>,
     /// The plain text.
     pub text: Option<String>,
+    /// The variables that it speaks of.
+    pub variables: Vec<String>,
     /// The variables of its preview.
     pub sample: Value,
     /// Whether notifications are rendered with it.
     pub active: bool,
+    /// The id of the API key that made it.
+    pub made_by: Option<String>,
+    /// The id of the API key that last made it active.
+    pub activated_by: Option<String>,
     /// When it was made.
     #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
     pub created_at: Option<DateTime<Utc>>,
@@ -127,13 +136,35 @@ impl From<TemplateRow> for Template {
             locale: row.locale,
             subject: row.subject,
             html: row.html,
+            mjml: row.mjml,
             text: row.text,
+            variables: row.variables,
             sample: row.sample,
             active: row.is_active,
+            made_by: row.made_by,
+            activated_by: row.activated_by,
             created_at: Some(row.created_at),
             activated_at: row.activated_at,
         }
     }
+}
+
+/// One time at which a version became the active one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Activated {
+    #[serde(skip)]
+    pub(crate) id: uuid::Uuid,
+    /// The version.
+    pub version: i32,
+    /// Its channel.
+    pub channel: String,
+    /// Its locale.
+    pub locale: String,
+    /// The id of the API key that did it.
+    pub activated_by: Option<String>,
+    /// When.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize")]
+    pub created_at: DateTime<Utc>,
 }
 
 /// A template rendered, and not sent.

@@ -113,18 +113,18 @@ pub(crate) async fn list_deliveries(
                created_at, finished_at
         from webhook_deliveries
         where project_id = $1
-          and (created_at, id) < ($2, $3)
-          and ($4::timestamptz is null or created_at > $4)
-          and ($5::timestamptz is null or created_at < $5)
-          and ($6::uuid is null or endpoint_id = $6)
-          and ($7::text is null or event_type = $7)
-          and ($8::text is null or status = $8)
-          and ($9::text is null or order_id = $9)
-        order by created_at desc, id desc
-        limit $10
+          -- The hub makes these ids itself, so their order is that of `created_at`.
+          and id < $2
+          and ($3::timestamptz is null or created_at > $3)
+          and ($4::timestamptz is null or created_at < $4)
+          and ($5::uuid is null or endpoint_id = $5)
+          and ($6::text is null or event_type = $6)
+          and ($7::text is null or status = $7)
+          and ($8::text is null or order_id = $8)
+        order by id desc
+        limit $9
         "#,
         project.uuid(),
-        query.after.created_at,
         query.after.id,
         query.created_after,
         query.created_before,

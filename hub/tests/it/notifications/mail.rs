@@ -28,7 +28,8 @@ async fn a_project_sends_a_templated_mail_from_its_first_minute(pool: PgPool) {
         mail.contains("To: ana@example.com") && mail.contains(&format!("Message-ID: <{}@", accepted.id())),
         "{mail}"
     );
-    let html = mail.split("text/html").nth(1).unwrap();
+    // Quoted-printable breaks lines where it likes.
+    let html = mail.split_once("text/html").unwrap().1.replace("=\n", "");
     assert!(
         html.contains("Ana &lt;script&gt;") && !html.contains("<script>"),
         "a variable is escaped in HTML: {html}"
@@ -169,7 +170,9 @@ async fn a_server_that_hangs_up_after_the_mail_gets_the_same_message_id_again(po
     smtp.answer("250 taken");
     test.clock.advance(TimeDelta::seconds(70));
     let sent = settled(&test, &key, &id, "sent").await;
-    assert_eq!(sent["attempts"][0]["response_code"], Value::Null);
+    let first = &sent["attempts"][0];
+    assert_eq!((&first["response_code"], first["is_doubtful"].as_bool()), (&Value::Null, Some(true)));
+    assert_eq!(sent["attempts"][1]["is_doubtful"], false);
     let mails = smtp.mails();
     assert_eq!(mails.len(), 2);
     for mail in mails {
@@ -227,7 +230,7 @@ async fn a_repeat_is_the_thing_as_it_is_now_whatever_became_of_its_template(pool
     let id = test.send("POST", "/v1/notifications", &headers, body.clone()).await.id();
     settled(&test, &key, &id, "sent").await;
     let other =
-        json!({"channel": "email", "subject": "{{ tracking }}", "text": "{{ tracking }}"}).to_string();
+        json!({"channel": "email", "subject": "{{ tracking }}", "text": "{{ tracking }}", "sample": {"tracking": "x"}}).to_string();
     test.send("PUT", "/v1/templates/order_confirmation", &[("x-api-key", &key)], other).await;
     let again = test.send("POST", "/v1/notifications", &headers, body).await;
     assert_eq!((again.status.as_u16(), again.id(), again.body["status"].as_str()), (202, id, Some("sent")));

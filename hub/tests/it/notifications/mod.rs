@@ -1,7 +1,11 @@
 //! Notifications: accepted, rendered, sent, opened.
 
+mod accounts;
 mod agents;
+mod catcher;
+mod files;
 mod mail;
+mod retention;
 mod suppressions;
 mod templates;
 mod whatsapp;

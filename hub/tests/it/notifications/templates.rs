@@ -58,7 +58,7 @@ async fn a_project_starts_with_templates_and_its_own_take_their_place(pool: PgPo
     let own = json!({"channel": "email", "locale": "es-AR", "subject": "Pedido", "html": "<p>¡Listo!</p>"});
     assert_eq!(
         put(&test, &key, "order_confirmation", own).await.body,
-        json!({"name": "order_confirmation", "version": 1})
+        json!({"name": "order_confirmation", "version": 1, "active": true})
     );
     assert_eq!(versions(&test.get(&key, query).await.body), [("email".to_owned(), 1, "es-AR".to_owned())]);
     assert_eq!(versions(&test.get(&other, query).await.body), all);
@@ -94,6 +94,20 @@ async fn a_locale_falls_back_and_the_version_used_is_noted(pool: PgPool) {
         ["Recebemos o seu pedido A-1", "Recibimos tu pedido A-1", "We received your order A-1"]
     );
     assert_eq!(smtp.mails().len(), 3);
+    // Where nothing else is there, it is the project's own.
+    let settings = json!({"locale": "pt-BR", "country": "BR", "time_zone": "America/Sao_Paulo"});
+    let path = "/v1/notification-settings";
+    assert_eq!(test.get(&key, path).await.body["locale"], "es");
+    let set = test.send("PUT", path, &[("x-api-key", &key)], settings.to_string()).await;
+    assert_eq!((set.status.as_u16(), &test.get(&key, path).await.body), (200, &settings));
+    let body = json!({"channel": "email", "to": "ana@example.com", "template": "order_confirmation", "locale": "fr", "data": data});
+    let id = test.post(&key, "/v1/notifications", body).await.id();
+    assert_eq!(settled(&test, &key, &id, "sent").await["locale"], "pt");
+    for wrong in [json!({"country": "Brasil"}), json!({"time_zone": "Mars/Olympus"}), json!({"locale": "x"})]
+    {
+        let refused = test.send("PUT", path, &[("x-api-key", &key)], wrong.to_string()).await;
+        assert_eq!(refused.status, 422, "{wrong}");
+    }
     // Who asks for no locale gets the only one that there is; who asks for another is told.
     put(&test, &key, "welcome", json!({"channel": "email", "locale": "en", "subject": "Hi", "text": "Hi"}))
         .await;
@@ -128,7 +142,12 @@ async fn what_a_template_cannot_be_is_refused(pool: PgPool) {
     let test = TestApp::new(pool).await;
     let (_, key) = test.project().await;
     for (body, pointers) in [
-        (json!({"channel": "email", "subject": "s", "mjml": "<mjml></mjml>"}), vec!["/mjml"]),
+        (json!({"channel": "email", "subject": "s", "mjml": "<mjml><mj-body>"}), vec!["/mjml"]),
+        (json!({"channel": "email", "subject": "s", "mjml": "<mjml></mjml>", "html": "<p>"}), vec!["/mjml"]),
+        (
+            json!({"channel": "email", "subject": "s", "mjml": "<mjml><mj-body><mj-raw>{{ x</mj-raw></mj-body></mjml>"}),
+            vec!["/mjml"],
+        ),
         (json!({"channel": "email", "text": "t"}), vec!["/subject"]),
         (json!({"channel": "email", "subject": "{% if %}", "html": "{{ x"}), vec!["/subject", "/html"]),
         (
@@ -168,4 +187,90 @@ async fn versions_made_at_once_have_numbers_of_their_own_and_one_is_active(pool:
     let page = test.get(&key, "/v1/templates?name=hello").await;
     let active = page.body["data"].as_array().unwrap().iter().filter(|row| row["active"] == true).count();
     assert_eq!(active, 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn mjml_is_compiled_once_and_its_text_part_made(pool: PgPool) {
+    let (test, smtp, key) = with_mail(pool).await;
+    let mjml = "<mjml><mj-head><mj-style>h1 { color: #123456 }</mj-style></mj-head><mj-body><mj-section><mj-column>\
+                <mj-text><h1>Hola {{ name }}</h1></mj-text>\
+                <mj-table>{% for item in items %}<tr><td>{{ item }}</td></tr>{% endfor %}</mj-table>\
+                </mj-column></mj-section></mj-body></mjml>";
+    let body = json!({"channel": "email", "subject": "Hola", "mjml": mjml, "sample": {"name": "Ana", "items": ["a"]}});
+    assert_eq!(put(&test, &key, "hello", body).await.status, 201);
+    let shown = test.get(&key, "/v1/templates/hello").await;
+    assert_eq!((shown.body["mjml"].as_str(), &shown.body["html"]), (Some(mjml), &Value::Null));
+    assert_eq!(shown.body["variables"], json!(["items", "name"]));
+    let body = json!({"channel": "email", "to": "a@b.co", "template": "hello", "data": {"name": "<Eva>", "items": ["uno", "dos"]}});
+    let id = test.post(&key, "/v1/notifications", body).await.id();
+    let content = &settled(&test, &key, &id, "sent").await["content"];
+    let html = content["html"].as_str().unwrap();
+    assert!(html.contains("color: #123456") && html.contains("Hola &lt;Eva&gt;</h1>"), "{html}");
+    assert!(html.contains("<tr><td") && html.contains("dos</td></tr>"), "{html}");
+    assert_eq!(content["text"], "Hola <Eva>\n\nuno\ndos");
+    assert!(smtp.mails()[0].contains("multipart/alternative"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_version_that_its_sample_does_not_meet_stays_a_draft(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let body = |text: &str, sample: Value| {
+        let mut body = json!({"channel": "email", "subject": "s", "text": text});
+        if !sample.is_null() {
+            body["sample"] = sample;
+        }
+        body
+    };
+    let active = async |text: &str, sample: Value| {
+        let made = put(&test, &key, "hello", body(text, sample)).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.body["active"].as_bool().unwrap()
+    };
+    assert!(!active("{{ name }}", Value::Null).await);
+    let activate = async |version: i32| {
+        test.post(&key, "/v1/templates/hello/activate", json!({"version": version})).await
+    };
+    assert_eq!(activate(1).await.pointers(), ["/sample/name"]);
+    assert!(active("{{ name }}", json!({"name": "Ana"})).await);
+    // Without a sample, that of the version before it counts.
+    assert!(!active("Hola {{ name }}", Value::Null).await);
+    assert_eq!(activate(3).await.status, 200);
+    assert_eq!(activate(2).await.status, 200);
+    // Twice the same is no second activation.
+    assert_eq!(activate(2).await.status, 200);
+    let log = test.get(&key, "/v1/templates/hello/activations").await;
+    let told: Vec<i64> =
+        log.body["data"].as_array().unwrap().iter().map(|row| row["version"].as_i64().unwrap()).collect();
+    assert_eq!(told.len(), 3);
+    assert_eq!(log.body["data"][0]["activated_by"], key[8..20]);
+    assert_eq!(test.get(&key, "/v1/templates/hello").await.body["activated_by"], key[8..20]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn two_versions_are_told_apart_line_by_line(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    for text in ["uno\ndos\ntres", "uno\nDOS\ntres"] {
+        put(&test, &key, "hello", json!({"channel": "whatsapp", "text": text})).await;
+    }
+    let diff = test.get(&key, "/v1/templates/hello/diff?to=2").await;
+    assert_eq!((diff.body["from"].as_i64(), diff.body["to"].as_i64()), (Some(1), Some(2)));
+    let change = &diff.body["changes"][0];
+    assert_eq!(change["part"], "text");
+    assert_eq!(change["diff"], "--- version 1\n+++ version 2\n@@ -1,3 +1,3 @@\n uno\n-dos\n+DOS\n tres\n");
+    assert_eq!(diff.body["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(test.get(&key, "/v1/templates/hello/diff").await.pointers(), ["?to"]);
+    assert_eq!(test.get(&key, "/v1/templates/hello/diff?from=1&to=9").await.status, 404);
+    let mine =
+        put(&test, &key, "shipping", json!({"channel": "email", "subject": "Sale", "text": "Sale"})).await;
+    assert_eq!(mine.body["active"], true);
+    let diff = test.get(&key, "/v1/templates/shipping/diff?from=0&to=1&channel=email").await;
+    let parts: Vec<_> = diff.body["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["part"].as_str().unwrap())
+        .collect();
+    assert_eq!(parts, ["subject", "mjml", "text"]);
 }

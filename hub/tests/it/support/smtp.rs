@@ -15,17 +15,29 @@ pub(crate) struct SmtpServer {
 struct State {
     /// Empty: the connection is closed instead.
     answer: &'static str,
+    /// The answer to `RCPT TO`.
+    recipient: &'static str,
+    /// It says nothing at all after a whole mail.
+    hangs: bool,
     mails: Vec<String>,
+    connections: usize,
 }
 
 impl SmtpServer {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { answer: "250 taken", mails: Vec::new() }));
+        let state = Arc::new(Mutex::new(State {
+            answer: "250 taken",
+            recipient: "250 ok",
+            hangs: false,
+            mails: Vec::new(),
+            connections: 0,
+        }));
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, shared.clone()));
             }
         });
@@ -39,6 +51,25 @@ impl SmtpServer {
     /// What it answers to a whole mail from now on.
     pub(crate) fn answer(&self, answer: &'static str) {
         self.state.lock().unwrap().answer = answer;
+    }
+
+    /// What it answers to a recipient from now on.
+    pub(crate) fn recipient(&self, answer: &'static str) {
+        self.state.lock().unwrap().recipient = answer;
+    }
+
+    /// It takes a whole mail and never says a word from now on.
+    pub(crate) fn hang(&self) {
+        self.state.lock().unwrap().hangs = true;
+    }
+
+    /// How often somebody connected.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     /// It takes a whole mail and hangs up without a word from now on.
@@ -70,13 +101,21 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                     mail.push_str(&line);
                     mail.push('\n');
                 }
-                let mut state = state.lock().unwrap();
-                state.mails.push(mail);
-                if state.answer.is_empty() {
+                let (answer, hangs) = {
+                    let mut state = state.lock().unwrap();
+                    state.mails.push(mail);
+                    (state.answer, state.hangs)
+                };
+                if hangs {
+                    // Until the client has had enough.
+                    while lines.next_line().await.ok()?.is_some() {}
+                }
+                if answer.is_empty() {
                     return None;
                 }
-                state.answer
+                answer
             }
+            "RCPT" => state.lock().unwrap().recipient,
             "QUIT" => "221 bye",
             _ => "250 ok",
         };

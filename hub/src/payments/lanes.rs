@@ -21,7 +21,7 @@ use crate::queue::wake::Wakes;
 /// Calls under way that somebody may be waiting for.
 const FRONT_MAX: usize = 32;
 /// Calls under way that only ask.
-const BACK_MAX: usize = 8;
+const BACK_MAX: usize = 16;
 /// Failures in a row that close a lane.
 const FAILURES_MAX: u32 = 5;
 /// For how long it is closed at first, and at most.
@@ -79,6 +79,16 @@ impl Lane {
             Some(until) if until > now => Some(until),
             Some(_) if self.is_probing => Some(now + SOON),
             _ => (running >= max).then_some(now + SOON),
+        }
+    }
+
+    fn room(&self, side: Side, now: DateTime<Utc>) -> usize {
+        match (self.shut_until(side, now), self.closed_until) {
+            (Some(_), _) => 0,
+            // One finds out.
+            (None, Some(_)) => 1,
+            (None, None) if side == Side::Front => FRONT_MAX - self.front,
+            (None, None) => BACK_MAX - self.back,
         }
     }
 
@@ -192,13 +202,39 @@ pub(crate) fn enter(
     Ok(Pass { key, side, wakes: app.wakes.clone(), queue })
 }
 
-/// The lanes that take nothing now, as projects and their providers, in step.
-pub(crate) fn shut(side: Side, now: DateTime<Utc>) -> (Vec<Uuid>, Vec<String>) {
+/// How many calls the lanes take now, in columns: a claim takes no more than what can be called.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    pub(crate) projects: Vec<Uuid>,
+    pub(crate) providers: Vec<String>,
+    /// How many calls.
+    pub(crate) counts: Vec<i64>,
+    /// Of a lane that is not listed.
+    pub(crate) otherwise: i64,
+}
+
+/// How many calls each lane takes now.
+pub(crate) fn rooms(side: Side, now: DateTime<Utc>) -> Rooms {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let otherwise = match side {
+        Side::Front => FRONT_MAX,
+        Side::Back => BACK_MAX,
+    };
+    let mut found = Rooms {
+        projects: Vec::new(),
+        providers: Vec::new(),
+        counts: Vec::new(),
+        otherwise: count(otherwise),
+    };
     with(|lanes| {
         lanes.retain(|_, lane| !lane.is_idle(now));
-        let shut = lanes.iter().filter(|(_, lane)| lane.shut_until(side, now).is_some());
-        shut.map(|(key, _)| key.clone()).unzip()
-    })
+        for ((project, provider), lane) in lanes.iter() {
+            found.projects.push(*project);
+            found.providers.push(provider.clone());
+            found.counts.push(count(lane.room(side, now)));
+        }
+    });
+    found
 }
 
 /// How long until a time, for an answer that says when to come back.
@@ -224,7 +260,8 @@ mod tests {
         for _ in 0..BACK_MAX {
             lane.enter(Side::Back, at(0)).unwrap();
         }
-        assert_eq!(lane.enter(Side::Back, at(0)), Err(at(1)));
+        assert_eq!((lane.enter(Side::Back, at(0)), lane.room(Side::Back, at(0))), (Err(at(1)), 0));
+        assert_eq!(lane.room(Side::Front, at(0)), FRONT_MAX);
         for _ in 0..FRONT_MAX {
             lane.enter(Side::Front, at(0)).unwrap();
         }
@@ -245,6 +282,7 @@ mod tests {
             lane.report(Some(&unknown()), at(0));
         }
         assert_eq!(lane.enter(Side::Front, at(29)), Err(at(30)));
+        assert_eq!((lane.room(Side::Front, at(29)), lane.room(Side::Front, at(30))), (0, 1));
         lane.enter(Side::Front, at(30)).unwrap();
         assert_eq!(lane.enter(Side::Front, at(30)), Err(at(31)), "one finds out");
         lane.report(Some(&unknown()), at(31));

@@ -53,7 +53,8 @@ impl Queue for Notices {
     const CONCURRENCY: usize = 32;
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedNotice>> {
-        Ok(store::claim_notices(&self.0.db, lease, limit).await?)
+        let rooms = lanes::rooms(Side::Back, lease.now);
+        Ok(store::claim_notices(&self.0.db, lease, limit, &rooms).await?)
     }
 
     async fn run(&self, notice: ClaimedNotice) -> Done {

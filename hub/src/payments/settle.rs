@@ -59,6 +59,7 @@ pub(crate) async fn take_in(
         return Ok(Moved { changed: true, ..Moved::default() });
     };
     let same_account = account_id.is_none_or(|ours| snapshot.account_id.as_deref() == Some(ours));
+    let told = Told { snapshot, same_account };
     let seen = Attempt {
         external_id: snapshot.external_id.clone(),
         state,
@@ -70,7 +71,7 @@ pub(crate) async fn take_in(
     let mut attempts = store::list_attempts(conn, payment).await?;
     match attempts.iter_mut().find(|attempt| attempt.external_id == seen.external_id) {
         Some(known) if !seen.supersedes(known) => {
-            return raise_differences(app, conn, payment, snapshot, same_account, &attempts).await;
+            return raise_differences(app, conn, payment, told, &attempts).await;
         }
         Some(known) => *known = seen.clone(),
         None => attempts.push(seen.clone()),
@@ -84,10 +85,17 @@ pub(crate) async fn take_in(
     if !seen.is_match {
         note(app, conn, payment, "status", "amount, currency or account differ: not taken as paid").await?;
     }
-    let raised = raise_differences(app, conn, payment, snapshot, same_account, &attempts).await?;
+    let raised = raise_differences(app, conn, payment, told, &attempts).await?;
     let next = status::derive(payment.rules(), &payment.standing, &attempts);
     let moved = settle(app, conn, payment, next).await?.and(raised);
     Ok(Moved { changed: true, ..moved })
+}
+
+/// What was told, and whether it is of the account that was asked for.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    snapshot: &'a Snapshot,
+    same_account: bool,
 }
 
 /// Raises what is wrong with a payment's attempts, unless it was raised before.
@@ -95,10 +103,10 @@ async fn raise_differences(
     app: &App,
     conn: &mut PgConnection,
     payment: &Payment,
-    snapshot: &Snapshot,
-    same_account: bool,
+    told: Told<'_>,
     attempts: &[Attempt],
 ) -> anyhow::Result<Moved> {
+    let Told { snapshot, same_account } = told;
     let mut moved = Moved::default();
     let is_match = same_account && snapshot.amount == Some(payment.amount);
     let holds = snapshot.state.is_some_and(|state| state.is_captured() || state == State::Authorized);
@@ -190,7 +198,7 @@ pub(crate) async fn settle(
         duplicates += u32::from(tell_order_paid(app, conn, payment).await?);
         let note = "the payment came";
         let kind = Kind::OrderWithoutPayment;
-        store::drop_cases_of_order(conn, payment.project_id, kind, &payment.order_id, note, now).await?;
+        store::drop_cases_of_order(conn, payment, kind, note, now).await?;
     }
     Ok(Moved { changed: true, told: !told.is_empty(), mismatches: 0, duplicates })
 }

@@ -71,8 +71,8 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
     const CONCURRENCY: usize = if SYNC { 16 } else { 64 };
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedPayment>> {
-        let shut = lanes::shut(Self::SIDE, lease.now);
-        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC, &shut).await?)
+        let rooms = lanes::rooms(Self::SIDE, lease.now);
+        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC, &rooms).await?)
     }
 
     async fn run(&self, job: ClaimedPayment) -> Done {

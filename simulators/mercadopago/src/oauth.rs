@@ -29,7 +29,7 @@ pub(crate) struct Tokens {
 
 /// Gives a token for a code or for a refresh token.
 pub(crate) async fn token(Extracted(app): Extracted<Arc<App>>, body: Bytes) -> ApiResult<Json<Value>> {
-    let body = read(&body).ok_or_else(|| ApiError::bad_request(1, "Params Error"))?;
+    let body = read(&body);
     let text = |name: &str| body.get(name).map(String::as_str).unwrap_or_default();
     if text("client_id").is_empty() || text("client_secret").is_empty() {
         return Err(ApiError::grant("invalid_client", "invalid client_id or client_secret"));
@@ -72,10 +72,10 @@ fn give(state: &mut State, user_id: i64) -> Value {
 }
 
 /// JSON as the SDKs send it, or a form as OAuth has it.
-fn read(body: &[u8]) -> Option<HashMap<String, String>> {
+fn read(body: &[u8]) -> HashMap<String, String> {
     if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        return Some(fields.into_iter().map(|(name, value)| (name, text(value))).collect());
+        return fields.into_iter().map(|(name, value)| (name, text(value))).collect();
     }
-    Some(url::form_urlencoded::parse(body).into_owned().collect())
+    url::form_urlencoded::parse(body).into_owned().collect()
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::http::pagination::ListQuery;
 use crate::payments::cases::{Case, Kind, NewCase};
+use crate::payments::model::Payment;
 
 struct CaseRow {
     id: Uuid,
@@ -181,12 +182,11 @@ pub(crate) async fn close_case(
     Ok(())
 }
 
-/// Closes the open cases of a kind about an order, which have come to nothing. It may be raised again.
+/// Closes the open cases of a kind about a payment's order, which have come to nothing. It may be raised again.
 pub(crate) async fn drop_cases_of_order(
     conn: &mut PgConnection,
-    project: ProjectId,
+    payment: &Payment,
     kind: Kind,
-    order_id: &str,
     note: &str,
     now: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
@@ -196,9 +196,9 @@ pub(crate) async fn drop_cases_of_order(
         set status = 'closed', note = $4, closed_at = $5, subject = subject || ' ' || id::text
         where project_id = $1 and kind = $2 and order_id = $3 and status = 'open'
         "#,
-        project.uuid(),
+        payment.project_id.uuid(),
         kind.as_str(),
-        order_id,
+        payment.order_id,
         note,
         now,
     )

@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 use uuid::Uuid;
 
+use crate::payments::lanes::Rooms;
 use crate::payments::model::{Action, Payment};
 use crate::queue::Lease;
 
@@ -19,33 +20,52 @@ pub(crate) struct ClaimedPayment {
     pub(crate) attempts: i32,
 }
 
-/// Claims payments that are due: those that are only asked about, or all others. `shut` are projects and providers, in
-/// step, whose payments have to wait.
+/// Claims payments that are due: those that are only asked about, or all others; of each account no more than its
+/// lane takes.
 pub(crate) async fn claim_payments(
     db: &PgPool,
     lease: Lease,
     limit: i64,
     is_sync: bool,
-    shut: &(Vec<Uuid>, Vec<String>),
+    rooms: &Rooms,
 ) -> sqlx::Result<Vec<ClaimedPayment>> {
     let rows = sqlx::query!(
         r#"
-        with due as (
-            select project_id, id
-            from payment_transactions
+        with lanes as (
+            select * from unnest($7::uuid[], $8::text[], $9::bigint[]) as lanes (project_id, provider, room)
+        ),
+        -- The oldest, without those whose lane takes nothing.
+        candidates as (
+            select project_id, id, provider
+            from payment_transactions t
             where action is not null
               and lease_token is null
               and (action = 'sync') = $3
               and run_at <= $1
               and not exists (
-                  select from unnest($7::uuid[], $8::text[]) as shut (project_id, provider)
-                  where shut.project_id = payment_transactions.project_id
-                    and shut.provider = payment_transactions.provider
+                  select from lanes l where l.project_id = t.project_id and l.provider = t.provider and l.room = 0
               )
             order by run_at
+            limit 4 * $2::bigint
+        ),
+        placed as (
+            select project_id, id, provider, row_number() over (partition by project_id, provider) as place
+            from candidates
+        ),
+        due as (
+            select t.project_id, t.id
+            from payment_transactions t
+            join placed p on p.project_id = t.project_id and p.id = t.id
+            left join lanes l on l.project_id = p.project_id and l.provider = p.provider
+            where p.place <= coalesce(l.room, $10)
+              and t.action is not null
+              and t.lease_token is null
+              and (t.action = 'sync') = $3
+              and t.run_at <= $1
+            order by t.run_at
             limit $2
             -- Another hub's claim is under way on these rows.
-            for update skip locked
+            for update of t skip locked
         )
         update payment_transactions t
         set lease_token = $4, lease_hub = $5, lease_until = $6, attempts = attempts + 1
@@ -59,8 +79,10 @@ pub(crate) async fn claim_payments(
         lease.token,
         lease.hub,
         lease.until,
-        &shut.0,
-        &shut.1,
+        &rooms.projects,
+        &rooms.providers,
+        &rooms.counts,
+        rooms.otherwise,
     )
     .fetch_all(db)
     .await?;

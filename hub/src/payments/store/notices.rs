@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use trastienda_protocol::ids::{Id as _, ProjectId};
 use uuid::Uuid;
 
+use crate::payments::lanes::Rooms;
 use crate::queue::{Lease, Verdict};
 
 /// A notice as it came.
@@ -111,18 +112,48 @@ pub(crate) struct ClaimedNotice {
     pub(crate) lease_token: Uuid,
 }
 
-pub(crate) async fn claim_notices(db: &PgPool, lease: Lease, limit: i64) -> sqlx::Result<Vec<ClaimedNotice>> {
+/// Claims notices that are due; of each account no more than its lane takes.
+pub(crate) async fn claim_notices(
+    db: &PgPool,
+    lease: Lease,
+    limit: i64,
+    rooms: &Rooms,
+) -> sqlx::Result<Vec<ClaimedNotice>> {
     sqlx::query_as!(
         ClaimedNotice,
         r#"
-        with due as (
-            select project_id, id
-            from payment_notices
-            where status = 'pending' and lease_token is null and run_at <= $1
+        with lanes as (
+            select * from unnest($6::uuid[], $7::text[], $8::bigint[]) as lanes (project_id, provider, room)
+        ),
+        candidates as (
+            select project_id, id, provider
+            from payment_notices n
+            where status = 'pending'
+              and lease_token is null
+              and run_at <= $1
+              and not exists (
+                  select from lanes l where l.project_id = n.project_id and l.provider = n.provider and l.room = 0
+              )
             order by run_at
+            limit 4 * $2::bigint
+        ),
+        placed as (
+            select project_id, id, provider, row_number() over (partition by project_id, provider) as place
+            from candidates
+        ),
+        due as (
+            select n.project_id, n.id
+            from payment_notices n
+            join placed p on p.project_id = n.project_id and p.id = n.id
+            left join lanes l on l.project_id = p.project_id and l.provider = p.provider
+            where p.place <= coalesce(l.room, $9)
+              and n.status = 'pending'
+              and n.lease_token is null
+              and n.run_at <= $1
+            order by n.run_at
             limit $2
             -- Another hub's claim is under way on these rows.
-            for update skip locked
+            for update of n skip locked
         )
         update payment_notices n
         set lease_token = $3, lease_hub = $4, lease_until = $5, attempts = attempts + 1
@@ -135,6 +166,10 @@ pub(crate) async fn claim_notices(db: &PgPool, lease: Lease, limit: i64) -> sqlx
         lease.token,
         lease.hub,
         lease.until,
+        &rooms.projects,
+        &rooms.providers,
+        &rooms.counts,
+        rooms.otherwise,
     )
     .fetch_all(db)
     .await

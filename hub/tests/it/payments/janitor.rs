@@ -25,7 +25,7 @@ impl World {
             .await;
     }
 
-    async fn calls(&self, call: &str) -> u64 {
+    fn calls(&self, call: &str) -> u64 {
         let wanted = format!("call=\"{call}\"");
         let metrics = self.test.app.metrics.render();
         let lines = metrics
@@ -100,7 +100,7 @@ async fn a_provider_that_is_away_is_left_alone_and_found_again(pool: PgPool) {
         let body = World::checkout(&format!("A-{order}"), json!({}));
         payments.push(world.create_with(&format!("k{order}"), "wait=1", body).await.body);
     }
-    assert_eq!(world.calls("create").await, 5);
+    assert_eq!(world.calls("create"), 5);
     // Its lane is shut: what comes now waits, without a call and without an attempt.
     let body = World::checkout("A-9", json!({}));
     let late = world.create_with("k9", "wait=1", body).await;
@@ -109,12 +109,12 @@ async fn a_provider_that_is_away_is_left_alone_and_found_again(pool: PgPool) {
     let path = format!("/v1/payments/{}/sync", late.body["id"].as_str().unwrap());
     let resting = world.test.post(&world.key, &path, json!({})).await;
     assert_eq!((resting.status.as_u16(), resting.code()), (503, "provider_unavailable"));
-    assert_eq!((world.calls("create").await, world.calls("look for it").await), (5, 0));
+    assert_eq!((world.calls("create"), world.calls("look for it")), (5, 0));
     let delete = format!("{}/control/faults", world.simulator.url());
     world.test.app.outbound.operator().delete(delete).send().await.unwrap();
     world.test.clock.advance(TimeDelta::seconds(31));
     // One goes ahead to see, the others follow.
-    world.test.until("one is made", async || (world.calls("create").await > 5).then_some(())).await;
+    world.test.until("one is made", async || (world.calls("create") > 5).then_some(())).await;
     world.test.clock.advance(TimeDelta::seconds(2));
     for payment in payments.iter().chain([&late.body]) {
         world.until(payment, "it is made", |payment| payment["checkout_url"].is_string()).await;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header;
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use trastienda_protocol::batch::{BatchResults, Kind, Operation, OperationResult};
 use trastienda_protocol::ids::{EventId, Id};
@@ -24,6 +25,9 @@ use crate::http::auth::Caller;
 use crate::http::{Error, Result, body};
 use crate::projects::model::ProjectContext;
 use crate::{notifications, payments};
+
+/// Notifications that are accepted at once.
+const TOGETHER: usize = 64;
 
 /// The route.
 pub fn router() -> OpenApiRouter<App> {
@@ -47,13 +51,26 @@ async fn batch(State(app): State<App>, caller: Caller, request: Request) -> Resu
     // A caller who hangs up cuts nothing.
     let task = tokio::spawn(async move {
         let mut results = Vec::with_capacity(operations.len());
-        for operation in &operations {
-            results.push(apply(&app, &caller.0, operation).await);
+        let mut rest = operations;
+        while !rest.is_empty() {
+            // Events keep their order; notifications have none, and those that come together share transactions.
+            let together = rest.iter().take_while(|operation| is_notification(operation)).count().max(1);
+            let later = rest.split_off(together);
+            let applied = stream::iter(rest).map(|operation| {
+                let (app, context) = (app.clone(), caller.0.clone());
+                async move { apply(&app, &context, &operation).await }
+            });
+            results.extend(applied.buffered(TOGETHER).collect::<Vec<_>>().await);
+            rest = later;
         }
         results
     });
     let results = task.await.map_err(|error| Error::Internal(error.into()))?;
     Ok(Json(BatchResults { results }))
+}
+
+fn is_notification(operation: &Value) -> bool {
+    operation.get("kind").and_then(Value::as_str) == Some("notification")
 }
 
 fn inflate(encoding: &str, bytes: bytes::Bytes) -> Result<bytes::Bytes> {

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header;
 use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use trastienda_protocol::batch::{BatchResults, Kind, Operation, OperationResult};
 use trastienda_protocol::ids::{EventId, Id};
@@ -25,6 +26,9 @@ use crate::http::auth::Caller;
 use crate::http::{Error, Result, body};
 use crate::projects::model::ProjectContext;
 use crate::{notifications, payments};
+
+/// Operations that are under way at once.
+const TOGETHER: usize = 64;
 
 /// The route.
 pub fn router() -> OpenApiRouter<App> {
@@ -47,16 +51,15 @@ async fn batch(State(app): State<App>, caller: Caller, request: Request) -> Resu
     let operations = operations(&mut document)?;
     // A caller who hangs up cuts nothing.
     let task = tokio::spawn(async move {
-        // The events share transactions, so none waits for the one before it; the rest is done one by one meanwhile.
-        let mut begun = Vec::with_capacity(operations.len());
-        for operation in &operations {
-            begun.push(begin(&app, &caller.0, operation).await);
-        }
-        let mut results = Vec::with_capacity(begun.len());
-        for operation in begun {
-            results.push(operation.end(&app, &caller.0).await);
-        }
-        results
+        // The events are submitted first, in their order; they share transactions, and none waits for the one before it.
+        let begun: Vec<Begun> =
+            operations.into_iter().map(|operation| Begun::new(&app, &caller.0, &operation)).collect();
+        // The rest has no order, and those notifications that come together share transactions too.
+        let ended = stream::iter(begun).map(|operation| {
+            let (app, context) = (app.clone(), caller.0.clone());
+            async move { operation.end(&app, &context).await }
+        });
+        ended.buffered(TOGETHER).collect::<Vec<_>>().await
     });
     let results = task.await.map_err(|error| Error::Internal(error.into()))?;
     Ok(Json(BatchResults { results }))
@@ -118,27 +121,31 @@ fn operations(document: &mut Value) -> Result<Vec<Value>> {
     Err(Error::Invalid(errors))
 }
 
-/// An operation that is done, or an event that is being written.
+/// An operation that was read: an event is being written, the others are still to be done.
 enum Begun {
-    Done(Result<OperationResult>),
     Event { id: EventId, body: Value, ingested: BoxFuture<'static, Result<Ingested>> },
-}
-
-async fn begin(app: &App, context: &Arc<ProjectContext>, value: &Value) -> Begun {
-    match Operation::parse(value) {
-        Ok(operation) => match operation.kind {
-            Kind::Event => event(app, context, operation).unwrap_or_else(|error| Begun::Done(Err(error))),
-            Kind::Notification => Begun::Done(notifications::batch(app, context, operation).await),
-            Kind::Payment => Begun::Done(payments::batch(app, context, operation).await),
-        },
-        Err(errors) => Begun::Done(Err(Error::Invalid(errors))),
-    }
+    Other(Operation),
+    Refused(Error),
 }
 
 impl Begun {
-    async fn end(self, app: &App, context: &ProjectContext) -> OperationResult {
+    fn new(app: &App, context: &Arc<ProjectContext>, value: &Value) -> Self {
+        match Operation::parse(value) {
+            Ok(operation) if operation.kind == Kind::Event => {
+                event(app, context, operation).unwrap_or_else(Self::Refused)
+            }
+            Ok(operation) => Self::Other(operation),
+            Err(errors) => Self::Refused(Error::Invalid(errors)),
+        }
+    }
+
+    async fn end(self, app: &App, context: &Arc<ProjectContext>) -> OperationResult {
         let outcome = match self {
-            Self::Done(outcome) => outcome,
+            Self::Refused(error) => Err(error),
+            Self::Other(operation) if operation.kind == Kind::Payment => {
+                payments::batch(app, context, operation).await
+            }
+            Self::Other(operation) => notifications::batch(app, context, operation).await,
             Self::Event { id, body, ingested } => match ingested.await {
                 Ok(ingested) => accepted(&ingested),
                 Err(error) if matches!(error.problem().status, 400 | 422) => {

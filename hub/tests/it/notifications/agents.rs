@@ -1,10 +1,10 @@
 //! What an agent acknowledged.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use trastienda_protocol::ids::NotificationId;
 
-use super::{batch_of, confirmation, settled, with_mail};
+use super::{batch_of, confirmation, plain, settled, with_mail};
 use crate::support::TestApp;
 
 #[sqlx::test(migrations = "../migrations")]
@@ -67,4 +67,63 @@ async fn what_is_refused_is_told_once_and_cannot_be_tried_again_as_it_is(pool: P
     assert_eq!(events.body["data"].as_array().unwrap().len(), 1);
     assert_eq!(events.body["data"][0]["data"]["detail"], "refused");
     assert_eq!(test.post(&key, &format!("/v1/notifications/{id}/retry"), json!({})).await.code(), "refused");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn notifications_that_come_together_are_answered_in_order_and_each_by_itself(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let ids: Vec<NotificationId> = (0..70).map(|_| test.app.new_id()).collect();
+    let operation = |index: usize| {
+        // One is refused, and one is there twice.
+        let id = if index == 40 { ids[39] } else { ids[index] };
+        let to = if index == 20 { "nobody".to_owned() } else { format!("a{}@example.com", index.min(39)) };
+        json!({"kind": "notification", "id": id.to_string(), "accepted_at": "2026-11-24T10:00:00Z", "body": plain(&to)})
+    };
+    let operations: Vec<Value> = (0..70).map(operation).collect();
+    let answer = test.post(&key, "/v1/batch", json!({"operations": operations})).await;
+    let results = answer.body["results"].as_array().unwrap();
+    for (index, result) in results.iter().enumerate() {
+        let id = if index == 40 { ids[39] } else { ids[index] };
+        if index == 20 {
+            assert_eq!(result["status"], 422, "{result}");
+        } else {
+            assert_eq!(
+                (result["status"].as_u64(), result["body"]["id"].as_str()),
+                (Some(202), Some(id.to_string().as_str()))
+            );
+        }
+    }
+    let kept = test.get(&key, "/v1/notifications?limit=200").await;
+    assert_eq!(kept.body["data"].as_array().unwrap().len(), 69);
+    let failed = test.get(&key, "/v1/notifications?status=failed").await;
+    assert_eq!(failed.body["data"].as_array().unwrap().len(), 1);
+    // The whole once more is the same.
+    let again = test.post(&key, "/v1/batch", json!({"operations": operations})).await;
+    assert_eq!(again.body["results"][69]["body"]["id"], results[69]["body"]["id"]);
+    let kept = test.get(&key, "/v1/notifications?limit=200").await;
+    assert_eq!(kept.body["data"].as_array().unwrap().len(), 69);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn calls_at_once_with_one_key_are_one_notification_and_count_once(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let headers = [("x-api-key", key.as_str()), ("idempotency-key", "order-A-1")];
+    let body = plain("ana@example.com").to_string();
+    let calls = (0..20).map(|_| test.send("POST", "/v1/notifications", &headers, body.clone()));
+    let others = (0..20).map(|_| test.post(&key, "/v1/notifications", plain("eva@example.com")));
+    let (answers, others) = futures_util::future::join(
+        futures_util::future::join_all(calls),
+        futures_util::future::join_all(others),
+    )
+    .await;
+    let ids: std::collections::BTreeSet<_> = answers.iter().map(crate::support::Answer::id).collect();
+    assert_eq!(ids.len(), 1);
+    let replayed = answers.iter().filter(|answer| answer.headers.contains_key("idempotent-replayed")).count();
+    assert_eq!(replayed, 19);
+    let other_ids: std::collections::BTreeSet<_> = others.iter().map(crate::support::Answer::id).collect();
+    assert_eq!(other_ids.len(), 20);
+    let project = test.get(&key, "/v1/project").await;
+    assert_eq!(project.body["usage"]["emails"], 21, "{project:?}");
 }

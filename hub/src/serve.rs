@@ -15,9 +15,9 @@ use trastienda_protocol::ids::RandomIds;
 use crate::app::{App, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
-use crate::queue::{listen, worker};
+use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
-use crate::{notifications, payments, queue, router, telemetry, webhooks};
+use crate::{notifications, operator, payments, queue, router, telemetry, webhooks};
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -103,7 +103,8 @@ pub fn start_tasks(app: &App, wakes: tokio::sync::mpsc::UnboundedReceiver<&'stat
     tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), wakes));
     app.shutdown.spawn(listen::run(app.clone()));
     app.shutdown.spawn(housekeeping(app.clone()));
-    worker::start(app, webhooks::deliver::Deliveries::new(app));
+    webhooks::start(app);
+    operator::start(app);
     notifications::start(app);
     payments::start(app);
 }

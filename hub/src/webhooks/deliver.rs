@@ -20,10 +20,12 @@ use trastienda_protocol::webhook::{self, Secret};
 use url::Url;
 use uuid::Uuid;
 
-use super::schedule;
+use super::failure::{Class, Failure};
+use super::health::record::Recorder;
 use super::store::{self, ClaimedDelivery};
+use super::{schedule, warn};
 use crate::app::App;
-use crate::outbound::{REPLY_MAX, Refused, SendError};
+use crate::outbound::REPLY_MAX;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 use crate::seal::SealError;
@@ -32,6 +34,9 @@ use crate::seal::SealError;
 const REPLAY_HEADER: &str = "trastienda-replay";
 /// Bytes of a reply that are kept.
 const EXCERPT_MAX: usize = 1_024;
+/// Where receivers put it.
+const REQUEST_ID_HEADERS: [&str; 4] = ["x-request-id", "request-id", "x-correlation-id", "cf-ray"];
+const REQUEST_ID_MAX: usize = 128;
 /// How long a delivery waits for its turn under `rate_per_second` before it is put back.
 const TURN_MAX: Duration = Duration::from_secs(20);
 
@@ -40,6 +45,7 @@ pub struct Deliveries {
     app: App,
     in_flight: Mutex<HashMap<Uuid, i32>>,
     rates: Mutex<HashMap<Uuid, (u32, Arc<DefaultDirectRateLimiter>)>>,
+    health: Recorder,
 }
 
 /// An attempt that was made.
@@ -55,8 +61,12 @@ pub struct Attempted {
     pub response_code: Option<i32>,
     /// What went wrong.
     pub error: Option<String>,
+    /// What kind of failure that was.
+    pub error_class: Option<Class>,
     /// The beginning of the reply.
     pub excerpt: Option<String>,
+    /// The reply's own name for the request.
+    pub request_id: Option<String>,
     /// What follows; `None`: no attempt was made and the delivery goes back.
     pub verdict: Option<Verdict>,
     /// 410: nobody is there any more.
@@ -66,7 +76,12 @@ pub struct Attempted {
 impl Deliveries {
     /// The queue for a hub.
     pub fn new(app: &App) -> Self {
-        Self { app: app.clone(), in_flight: Mutex::default(), rates: Mutex::default() }
+        Self {
+            app: app.clone(),
+            in_flight: Mutex::default(),
+            rates: Mutex::default(),
+            health: Recorder::default(),
+        }
     }
 
     fn count(&self, endpoint: Uuid, by: i32) {
@@ -126,7 +141,9 @@ impl Queue for Deliveries {
         let reply = send(&self.app, &delivery, at).await;
         let attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
         let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
-        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome).increment(1);
+        let class = attempted.error_class.map_or("none", Class::as_str);
+        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
+            .increment(1);
         metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
         attempted
     }
@@ -139,12 +156,12 @@ impl Queue for Deliveries {
             if attempted.verdict.is_some() {
                 store::insert_log(&mut tx, self.app.ids.uuid(now), attempted).await?;
             }
-            if attempted.is_gone {
-                store::disable_endpoint(&mut tx, &attempted.delivery, "the receiver answered 410 Gone", now)
-                    .await?;
-            }
         }
+        let announced = self.health.record(&self.app, &mut tx, done, now).await?;
         tx.commit().await?;
+        if announced {
+            warn::wake(&self.app);
+        }
         for attempted in done {
             self.count(attempted.delivery.endpoint_id, -1);
         }
@@ -163,7 +180,9 @@ impl Attempted {
             duration,
             response_code: None,
             error: None,
+            error_class: None,
             excerpt: None,
+            request_id: None,
             verdict,
             is_gone: false,
         }
@@ -184,17 +203,8 @@ struct Payload<'a> {
 struct Reply {
     status: StatusCode,
     retry_after: Option<Duration>,
+    request_id: Option<String>,
     excerpt: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Send(#[from] SendError),
-    #[error("the endpoint's secrets cannot be opened: {0}")]
-    Seal(#[from] SealError),
-    #[error("the delivery cannot be put into a request: {0}")]
-    Build(String),
 }
 
 async fn send(app: &App, delivery: &ClaimedDelivery, now: DateTime<Utc>) -> Result<Reply, Failure> {
@@ -234,7 +244,8 @@ async fn send(app: &App, delivery: &ClaimedDelivery, now: DateTime<Utc>) -> Resu
     let response = app.outbound.send(request).await?;
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
-    Ok(Reply { status, retry_after, excerpt: read_excerpt(response).await })
+    let request_id = request_id(response.headers());
+    Ok(Reply { status, retry_after, request_id, excerpt: read_excerpt(response).await })
 }
 
 /// The current secret, and the one before while the rotation's overlap lasts.
@@ -275,6 +286,12 @@ async fn read_excerpt(response: reqwest::Response) -> String {
     String::from_utf8_lossy(&kept).replace('\0', "")
 }
 
+/// What the receiver calls the request, so that both sides can find it in their logs.
+fn request_id(headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let text = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?.trim();
+    Some(text.chars().take(REQUEST_ID_MAX).collect::<String>()).filter(|text| !text.is_empty())
+}
+
 /// `Retry-After` in seconds or as a date.
 fn retry_after(headers: &reqwest::header::HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -305,6 +322,7 @@ fn decide(
         Ok(reply) => {
             attempted.response_code = Some(i32::from(reply.status.as_u16()));
             attempted.excerpt = Some(reply.excerpt).filter(|excerpt| !excerpt.is_empty());
+            attempted.request_id = reply.request_id;
             let verdict = if reply.status.is_success() {
                 Verdict::Done
             } else if reply.status == StatusCode::GONE {
@@ -317,37 +335,15 @@ fn decide(
             };
             if verdict != Verdict::Done {
                 attempted.error = Some(format!("the receiver answered {}", reply.status));
+                attempted.error_class = Some(Class::HttpStatus);
             }
             attempted.verdict = Some(verdict);
         }
         Err(failure) => {
-            attempted.error = Some(explain(&failure));
+            attempted.error = Some(failure.explain());
+            attempted.error_class = Some(failure.class());
             attempted.verdict = Some(retry(None));
         }
     }
     attempted
-}
-
-/// What went wrong, without the address: that may hold a token.
-fn explain(failure: &Failure) -> String {
-    match failure {
-        Failure::Send(SendError::Failed(error)) => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(source) = cause.source() {
-                if let Some(refused) = source.downcast_ref::<Refused>() {
-                    return refused.to_string();
-                }
-                cause = source;
-            }
-            let kind = if error.is_timeout() {
-                "timed out"
-            } else if error.is_connect() {
-                "could not connect"
-            } else {
-                "the exchange broke off"
-            };
-            format!("{kind}: {cause}")
-        }
-        other => other.to_string(),
-    }
 }

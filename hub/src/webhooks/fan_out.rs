@@ -6,7 +6,7 @@ use trastienda_protocol::event::EventPattern;
 use trastienda_protocol::ids::DeliveryId;
 
 use super::deliver::Deliveries;
-use super::store;
+use super::{store, warn};
 use crate::app::App;
 use crate::events::{DeliveryState, Event, Subscriber};
 use crate::http::Result;
@@ -29,7 +29,7 @@ impl Subscriber for FanOut {
                     .events
                     .iter()
                     .any(|text| EventPattern::parse(text).is_ok_and(|p| p.matches(&event.event_type)));
-                if wanted {
+                if wanted && !warn::is_own_end(event, target.id) {
                     let id: DeliveryId = app.new_id();
                     store::insert_delivery(conn, id, &target, event).await?;
                 }

@@ -58,8 +58,21 @@ pub struct Endpoint {
     pub retry_schedule: Vec<i32>,
     /// Whether it receives anything.
     pub enabled: bool,
+    /// Since when not.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub disabled_at: Option<DateTime<Utc>>,
     /// Why not.
     pub disabled_reason: Option<String>,
+    /// `closed`: deliveries go. `open`: it was down, and they wait. `half_open`: one goes, to see.
+    pub circuit: &'static str,
+    /// Until when the circuit is open; past it, until the probe's outcome is known.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub circuit_open_until: Option<DateTime<Utc>>,
+    /// The first failure since the last success.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Deliveries that wait until it is enabled, or its circuit closed.
+    pub held: i64,
     /// When it was made.
     #[serde(serialize_with = "trastienda_protocol::time::serialize")]
     pub created_at: DateTime<Utc>,
@@ -237,6 +250,11 @@ pub struct Attempt {
     pub duration_ms: i32,
     /// What went wrong.
     pub error: Option<String>,
+    /// What kind of failure that was: `dns`, `connect`, `tls`, `timeout`, `broken`, `http_status`, `refused_address`
+    /// or `hub`.
+    pub error_class: Option<String>,
+    /// What the receiver called the request (`X-Request-Id` and the like).
+    pub request_id: Option<String>,
     /// The first 1 KiB of the reply.
     pub response: Option<String>,
 }

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::deliver::Deliveries;
 use super::model::{Delivery, DeliveryDetail};
-use super::{endpoints, recovery, store};
+use super::{enable, endpoints, recovery, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::pagination::{Cursor, ListQuery, Page};
@@ -20,6 +20,7 @@ use crate::queue::worker::Queue as _;
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(endpoints::router())
+        .merge(enable::router())
         .merge(recovery::router())
         .routes(routes!(list))
         .routes(routes!(get))

@@ -16,3 +16,4 @@ mod operations;
 mod payments;
 mod support;
 mod webhooks;
+mod webhooks_health;

@@ -10,6 +10,7 @@ use crate::events::{DeliveryState, Event};
 use crate::http::pagination::ListQuery;
 use crate::queue::{Lease, Verdict};
 use crate::webhooks::deliver::Attempted;
+use crate::webhooks::failure::Class;
 use crate::webhooks::model::{Attempt, Delivery};
 
 /// An endpoint that an event may go to.
@@ -100,6 +101,11 @@ pub struct ClaimedDelivery {
     pub(crate) event_type: String,
     pub(crate) attempts: i32,
     pub(crate) is_replay: bool,
+    /// The one delivery that a half-open circuit lets through.
+    pub(crate) is_probe: bool,
+    /// Whether the endpoint has failed since its last success.
+    pub(crate) is_failing: bool,
+    pub(crate) replay_rate: Option<i32>,
     pub(crate) lease_token: Uuid,
     pub(crate) url: String,
     pub(crate) headers_sealed: Option<Vec<u8>>,
@@ -150,11 +156,12 @@ pub(crate) async fn claim_deliveries(
                       where first.endpoint_id = e.id and first.status = 'pending' and first.sequence is not null
                   ))
                 order by run_at
-                limit greatest(case when e.ordered then 1 else e.max_in_flight end - coalesce(busy.in_flight, 0), 0)
+                -- While the circuit is open the hub with the right to the probe takes one.
+                limit greatest(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end - coalesce(busy.in_flight, 0), 0)
                 -- Another hub's claim is under way on these rows.
                 for update skip locked
             ) d
-            where e.disabled_at is null
+            where e.disabled_at is null and (e.open_until is null or e.probe_hub = $6)
             limit $2
         ),
         claimed as (
@@ -162,9 +169,11 @@ pub(crate) async fn claim_deliveries(
             set lease_token = $5, lease_hub = $6, lease_until = $7
             from due
             where d.project_id = due.project_id and d.id = due.id
-            returning d.project_id, d.id, d.endpoint_id, d.event_id, d.event_type, d.attempts, d.is_replay
+            returning d.project_id, d.id, d.endpoint_id, d.event_id, d.event_type, d.attempts, d.is_replay,
+                      d.replay_rate
         )
-        select c.project_id, c.id, c.endpoint_id, c.event_id, c.event_type, c.attempts, c.is_replay,
+        select c.project_id, c.id, c.endpoint_id, c.event_id, c.event_type, c.attempts, c.is_replay, c.replay_rate,
+               e.open_until is not null as "is_probe!", e.failing_since is not null as "is_failing!",
                $5::uuid as "lease_token!",
                e.url, e.headers_sealed, e.secret_sealed, e.previous_secret_sealed, e.previous_secret_expires_at,
                e.rate_per_second, e.retry_schedule,
@@ -232,8 +241,8 @@ pub(crate) async fn insert_log(conn: &mut PgConnection, id: Uuid, attempted: &At
     sqlx::query!(
         r#"
         insert into webhook_logs (project_id, id, delivery_id, endpoint_id, event_id, event, target_url, attempt, status,
-                                  response_code, duration_ms, error, response_excerpt, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                  response_code, duration_ms, error, response_excerpt, created_at, error_class, request_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         "#,
         delivery.project_id,
         id,
@@ -249,28 +258,8 @@ pub(crate) async fn insert_log(conn: &mut PgConnection, id: Uuid, attempted: &At
         attempted.error,
         attempted.excerpt,
         attempted.at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(crate) async fn disable_endpoint(
-    conn: &mut PgConnection,
-    delivery: &ClaimedDelivery,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        update webhook_endpoints
-        set disabled_at = $3, disabled_reason = $4, updated_at = $3
-        where project_id = $1 and id = $2 and disabled_at is null
-        "#,
-        delivery.project_id,
-        delivery.endpoint_id,
-        now,
-        reason,
+        attempted.error_class.map(Class::as_str),
+        attempted.request_id,
     )
     .execute(conn)
     .await?;
@@ -387,7 +376,8 @@ pub(crate) async fn list_attempts(
     sqlx::query_as!(
         Attempt,
         r#"
-        select created_at as at, attempt, response_code, duration_ms, error, response_excerpt as response
+        select created_at as at, attempt, response_code, duration_ms, error, error_class, request_id,
+               response_excerpt as response
         from webhook_logs
         where project_id = $1 and delivery_id = $2
         order by created_at, id

@@ -17,7 +17,7 @@ use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
-use crate::{notifications, operator, payments, queue, router, telemetry, webhooks};
+use crate::{gauges, notifications, operator, payments, queue, retention, router, telemetry, webhooks};
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -105,11 +105,13 @@ pub fn start_tasks(app: &App, wakes: tokio::sync::mpsc::UnboundedReceiver<&'stat
     app.shutdown.spawn(housekeeping(app.clone()));
     webhooks::start(app);
     operator::start(app);
+    app.shutdown.spawn(gauges::run(app.clone()));
     notifications::start(app);
     payments::start(app);
 }
 
-/// Takes void leases back every second, and makes partitions and forgets gone hubs every hour.
+/// Takes void leases back every second; every hour makes partitions, gives up what is past its retention and forgets
+/// gone hubs.
 async fn housekeeping(app: App) {
     let mut seconds = 0u64;
     while !app.shutdown.token.is_cancelled() {
@@ -119,6 +121,12 @@ async fn housekeeping(app: App) {
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {
                 tracing::error!(%error, "partitions were not made");
+            }
+            if let Err(error) = retention::run(&app).await {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "what is past its retention was not looked after"
+                );
             }
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");

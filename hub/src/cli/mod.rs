@@ -4,6 +4,7 @@ mod doctor;
 mod healthcheck;
 mod project;
 mod seed;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,9 @@ enum Command {
     /// Projects: shops and their keys.
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// Webhooks: send again, or follow on this machine.
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Make two demonstration projects and show their keys.
     Seed(seed::SeedArgs),
     /// Say what is wrong with this deployment and how to mend it.
@@ -82,6 +86,7 @@ impl Command {
                 say("the schema is up to date");
             }
             Self::Project(command) => command.run().await?,
+            Self::Webhooks(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,
             Self::Healthcheck(args) => return args.run().await,

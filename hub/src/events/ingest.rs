@@ -7,10 +7,10 @@ use trastienda_protocol::event::NewEvent;
 use trastienda_protocol::fingerprint::fingerprint;
 use trastienda_protocol::ids::{self, EventId, Id, ProjectId};
 use trastienda_protocol::limits::ID_AHEAD_MAX;
-use trastienda_protocol::problem::Problem;
+use trastienda_protocol::problem::{FieldError, Problem};
 
 use super::model::{Event, Source};
-use super::store;
+use super::{catalogue, store};
 use crate::app::App;
 use crate::db::partitions;
 use crate::http::{Error, Result, idempotency};
@@ -30,6 +30,8 @@ pub struct Ingest {
     pub idempotency_key: Option<String>,
     /// Whether an agent has acknowledged it already: then no quota refuses it.
     pub acknowledged: bool,
+    /// What its type's schema says about the data.
+    pub schema_errors: Vec<FieldError>,
 }
 
 /// An event that is stored, now or by an earlier call.
@@ -46,6 +48,7 @@ impl Ingest {
     pub fn parse(app: &App, body: &Value) -> Result<Self> {
         let event = NewEvent::parse(body)?;
         Ok(Self {
+            schema_errors: catalogue::check(&event.event_type, &event.data),
             event,
             fingerprint: fingerprint(&app.fingerprint_key, body),
             idempotency_key: None,
@@ -112,9 +115,12 @@ async fn store(
         created_at: now,
         duplicate_of: None,
         problem: None,
+        schema_errors: None,
+        blanked_at: None,
     };
     match write(app, conn, event, &ingest.fingerprint).await? {
-        Some(event) => {
+        Some(mut event) => {
+            catalogue::flag(conn, &mut event, &ingest.schema_errors).await?;
             quota::take(conn, context, Service::Events, now, ingest.acknowledged).await?;
             Ok(Ingested { event, replayed: false })
         }
@@ -215,6 +221,8 @@ pub(crate) async fn record_rejected(
         created_at: now,
         duplicate_of: None,
         problem: Some(serde_json::to_value(problem).unwrap_or_default()),
+        schema_errors: None,
+        blanked_at: None,
     };
     let mut conn = app.db.acquire().await?;
     store::insert_event(&mut conn, &event, &[0; 32]).await?;
@@ -235,6 +243,12 @@ pub struct Emit {
 
 /// Stores an event of the hub's own within the caller's transaction. Call [`wake`] after the commit.
 pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: Emit) -> Result<EventId> {
+    debug_assert!(
+        catalogue::check(emit.event_type, &emit.data).is_empty(),
+        "{} does not satisfy its own schema: {:?}",
+        emit.event_type,
+        catalogue::check(emit.event_type, &emit.data)
+    );
     let digest = fingerprint(&app.fingerprint_key, &Value::Object(emit.data.clone()));
     let event = Event {
         id: app.new_id(),
@@ -248,6 +262,8 @@ pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: 
         created_at: app.clock.now(),
         duplicate_of: None,
         problem: None,
+        schema_errors: None,
+        blanked_at: None,
     };
     let id = event.id;
     write(app, conn, event, &digest).await?;

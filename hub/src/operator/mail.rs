@@ -92,11 +92,12 @@ impl Queue for OperatorMails {
         let mut tx = self.app.db.begin().await?;
         for attempted in done {
             store::finish_mail(&mut tx, attempted, now).await?;
-            if let Some(error) = &attempted.error {
+            if attempted.error.is_some() {
+                // What the server said may hold an address; it is in the row.
+                let attempts = attempted.mail.attempts + 1;
                 tracing::error!(
-                    error,
-                    attempts = attempted.mail.attempts + 1,
-                    "mail to the operator was not taken"
+                    attempts,
+                    "mail to the operator was not taken: operator_mails.last_error says why"
                 );
             }
         }

@@ -13,16 +13,15 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body_util::BodyExt as _;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
-use serde_json::{Map, Value};
 use trastienda_protocol::ids::{EventId, Id as _, ProjectId};
-use trastienda_protocol::webhook::{self, Secret};
+use trastienda_protocol::webhook::Secret;
 use url::Url;
 use uuid::Uuid;
 
 use super::failure::{Class, Failure};
 use super::health::record::Recorder;
 use super::store::{self, ClaimedDelivery};
+use super::wire::{Payload, signed_headers};
 use super::{schedule, warn};
 use crate::app::App;
 use crate::outbound::REPLY_MAX;
@@ -40,11 +39,14 @@ const REQUEST_ID_MAX: usize = 128;
 /// How long a delivery waits for its turn under `rate_per_second` before it is put back.
 const TURN_MAX: Duration = Duration::from_secs(20);
 
+/// Deliveries per second, and what keeps them.
+type Rate = (u32, Arc<DefaultDirectRateLimiter>);
+
 /// The queue of deliveries.
 pub struct Deliveries {
     app: App,
     in_flight: Mutex<HashMap<Uuid, i32>>,
-    rates: Mutex<HashMap<Uuid, (u32, Arc<DefaultDirectRateLimiter>)>>,
+    rates: Mutex<HashMap<(Uuid, bool), Rate>>,
     health: Recorder,
 }
 
@@ -93,7 +95,8 @@ impl Deliveries {
         }
     }
 
-    fn rate(&self, endpoint: Uuid, per_second: i32) -> Option<Arc<DefaultDirectRateLimiter>> {
+    /// The endpoint's own rate, or that of its replays.
+    fn rate(&self, endpoint: (Uuid, bool), per_second: i32) -> Option<Arc<DefaultDirectRateLimiter>> {
         let per_second = NonZeroU32::new(u32::try_from(per_second).ok()?)?;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -105,6 +108,16 @@ impl Deliveries {
             *entry = new();
         }
         Some(entry.1.clone())
+    }
+
+    /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
+    async fn turn(&self, delivery: &ClaimedDelivery) {
+        for (is_replay, per_second) in [(false, delivery.rate_per_second), (true, delivery.replay_rate)] {
+            let rate = per_second.and_then(|rate| self.rate((delivery.endpoint_id, is_replay), rate));
+            if let Some(rate) = rate {
+                rate.until_ready().await;
+            }
+        }
     }
 }
 
@@ -130,10 +143,7 @@ impl Queue for Deliveries {
     }
 
     async fn run(&self, delivery: ClaimedDelivery) -> Attempted {
-        let rate = delivery.rate_per_second.and_then(|rate| self.rate(delivery.endpoint_id, rate));
-        if let Some(rate) = rate
-            && tokio::time::timeout(TURN_MAX, rate.until_ready()).await.is_err()
-        {
+        if tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
             return Attempted::none(delivery, self.app.clock.now());
         }
         let at = self.app.clock.now();
@@ -189,17 +199,6 @@ impl Attempted {
     }
 }
 
-/// The body on the wire.
-#[derive(Serialize)]
-struct Payload<'a> {
-    id: EventId,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    timestamp: String,
-    project: ProjectId,
-    data: &'a Map<String, Value>,
-}
-
 struct Reply {
     status: StatusCode,
     retry_after: Option<Duration>,
@@ -222,21 +221,15 @@ async fn send(app: &App, delivery: &ClaimedDelivery, now: DateTime<Utc>) -> Resu
             .ok_or_else(|| Failure::Build(format!("events.data of {event} is not an object")))?,
     };
     let body = serde_json::to_vec(&payload).map_err(|error| Failure::Build(error.to_string()))?;
-    let timestamp = now.timestamp();
-    let mut signatures = Vec::new();
-    for secret in secrets(app, delivery, now)? {
-        signatures.push(secret.sign(&event.to_string(), timestamp, &body));
-    }
+    let signed = signed_headers(event, now.timestamp(), &body, &secrets(app, delivery, now)?);
     let url = Url::parse(&delivery.url).map_err(|error| Failure::Build(error.to_string()))?;
     let mut request = app.outbound.request(Method::POST, url);
     for (name, value) in own_headers(app, delivery)? {
         request = request.header(name, value);
     }
-    request = request
-        .header("content-type", "application/json")
-        .header(webhook::HEADER_ID, event.to_string())
-        .header(webhook::HEADER_TIMESTAMP, timestamp)
-        .header(webhook::HEADER_SIGNATURE, signatures.join(" "));
+    for (name, value) in signed {
+        request = request.header(name, value);
+    }
     if delivery.is_replay {
         request = request.header(REPLAY_HEADER, delivery.delivery_id().to_string());
     }

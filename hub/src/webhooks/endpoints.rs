@@ -242,6 +242,8 @@ async fn test(
         created_at: app.clock.now(),
         duplicate_of: None,
         problem: None,
+        schema_errors: None,
+        blanked_at: None,
     };
     let delivery: DeliveryId = app.new_id();
     let target = store::Target { id: row.id, events: row.events, ordered: row.ordered };

@@ -78,7 +78,7 @@ impl Failure {
 
 fn class_of(error: &reqwest::Error) -> Class {
     let any = |test: fn(&(dyn std::error::Error + 'static)) -> bool| chain(error).any(test);
-    if any(|cause| cause.is::<Refused>()) {
+    if any(is_refused) {
         Class::RefusedAddress
     } else if any(is_tls) {
         Class::Tls
@@ -100,6 +100,10 @@ fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
     })
+}
+
+fn is_refused(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<Refused>()
 }
 
 fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {

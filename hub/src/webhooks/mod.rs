@@ -15,10 +15,12 @@ mod fan_out;
 pub mod health;
 pub mod model;
 pub mod recovery;
+pub mod replays;
 pub mod routes;
 pub mod schedule;
 pub(crate) mod store;
 mod warn;
+pub(crate) mod wire;
 
 pub use fan_out::FanOut;
 
@@ -28,5 +30,6 @@ use crate::queue::worker;
 /// Starts the slice's queues and what watches its circuits.
 pub fn start(app: &App) {
     worker::start(app, deliver::Deliveries::new(app));
+    worker::start(app, replays::Replays::new(app));
     app.shutdown.spawn(health::probe::run(app.clone()));
 }

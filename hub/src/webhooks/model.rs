@@ -16,24 +16,26 @@ pub const MAX_IN_FLIGHT: i32 = 10;
 
 /// Headers that an endpoint cannot set: they are the protocol's or the connection's.
 const RESERVED: &[&str] = &[
+    "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
+    "date",
     "expect",
+    "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
-    "proxy-authorization",
     "te",
     "trailer",
-    "trastienda-replay",
     "transfer-encoding",
     "upgrade",
     "user-agent",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
+    "via",
 ];
+/// And all that begin so.
+const RESERVED_PREFIXES: &[&str] = &["proxy-", "trastienda-", "webhook-", "x-forwarded-"];
 
 /// Where a project wants its events.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -179,7 +181,9 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
     map.into_iter()
         .map(|(name, value)| {
             let lower = name.to_ascii_lowercase();
-            if RESERVED.contains(&lower.as_str()) {
+            let reserved = RESERVED.contains(&lower.as_str())
+                || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+            if reserved {
                 return Err(format!("`{name}` is reserved"));
             }
             axum::http::HeaderName::from_bytes(lower.as_bytes())
@@ -274,6 +278,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn headers_of_the_protocol_and_of_the_connection_are_reserved() {
+        let parse = |name: &str| {
+            let body = json!({"url": "https://x.example", "events": ["*"], "headers": {name: "v"}});
+            EndpointBody::parse(&body, true).is_ok()
+        };
+        for name in ["Authorization", "X-Shop", "Cookie", "Accept", "traceparent", "X-API-KEY"] {
+            assert!(parse(name), "{name}");
+        }
+        for name in [
+            "Host",
+            "Content-Length",
+            "Webhook-Signature",
+            "webhook-anything",
+            "Trastienda-Replay",
+            "User-Agent",
+            "Proxy-Authorization",
+            "X-Forwarded-For",
+            "Transfer-Encoding",
+            "not a name",
+            "",
+        ] {
+            assert!(!parse(name), "{name}");
+        }
+    }
 
     #[test]
     fn all_mistakes_of_an_endpoint_are_named() {

@@ -66,6 +66,12 @@ async fn retry(
     let id = parse_id(&id)?;
     let mut conn = app.db.acquire().await?;
     store::find_delivery(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("delivery"))?;
+    if !store::has_payload(&mut conn, caller.project.id, id).await? {
+        return Err(Error::Conflict {
+            code: "payload_gone",
+            detail: "the event's payload was past its retention: there is nothing left to send".to_owned(),
+        });
+    }
     if !store::mark_retried(&mut conn, caller.project.id, id, app.clock.now()).await? {
         return Err(Error::Conflict {
             code: "in_flight",

@@ -41,15 +41,22 @@ impl Why {
     }
 }
 
+/// An endpoint and how it stands now.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) row: &'a HealthRow,
+    pub(super) health: &'a Health,
+    pub(super) now: DateTime<Utc>,
+}
+
 /// Disables the endpoint and tells everybody whom it concerns.
 pub(super) async fn disable(
     app: &App,
     conn: &mut PgConnection,
-    row: &HealthRow,
-    health: &Health,
+    case: &Case<'_>,
     why: Why,
-    now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
+    let Case { row, health, now } = *case;
     if !store::disable_endpoint(conn, row, why.text(), now).await? {
         return Ok(());
     }
@@ -94,11 +101,10 @@ pub(super) async fn disable(
 pub(super) async fn on_the_way(
     app: &App,
     conn: &mut PgConnection,
-    row: &HealthRow,
-    health: &Health,
+    case: &Case<'_>,
     percent: i16,
-    now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
+    let Case { row, health, now } = *case;
     let since = since(health, now);
     let at = since + PATIENCE;
     let hours = (at - now).max(TimeDelta::zero()).num_hours();

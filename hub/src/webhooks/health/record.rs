@@ -13,7 +13,7 @@ use crate::queue::Verdict;
 use crate::webhooks::deliver::Attempted;
 use crate::webhooks::failure::Class;
 use crate::webhooks::store::{self, HealthRow};
-use crate::webhooks::warn::{self, Why};
+use crate::webhooks::warn::{self, Case, Why};
 
 /// Takes in attempts. A healthy endpoint's successes cost nothing: its row is looked at only when an attempt failed,
 /// when the claim saw it failing, or when this hub wrote a failure that it has not seen healed.
@@ -40,9 +40,10 @@ impl Recorder {
         // Locked in the order of their ids: two hubs that finish at once wait for each other, never in a circle.
         for row in store::lock_health(conn, &ids).await? {
             let attempts = concerned.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-            let healthy = self.settle(app, conn, &row, attempts, now, &mut announced).await?;
+            let settled = settle(app, conn, &row, attempts, now).await?;
+            announced |= settled.announced;
             let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-            if healthy {
+            if settled.is_healthy {
                 suspects.remove(&row.id);
             } else {
                 suspects.insert(row.id);
@@ -66,40 +67,44 @@ impl Recorder {
         all.retain(|id, _| concerned.contains(id));
         all
     }
+}
 
-    /// One endpoint's attempts in the order in which they ended. Whether it is healthy after them.
-    async fn settle(
-        &self,
-        app: &App,
-        conn: &mut PgConnection,
-        row: &HealthRow,
-        attempts: &[&Attempted],
-        now: DateTime<Utc>,
-        announced: &mut bool,
-    ) -> anyhow::Result<bool> {
-        let mut health = row.health;
-        for attempted in attempts {
-            health = health.after(outcome(attempted), attempted.delivery.is_probe, now);
-        }
-        let is_gone = attempts.iter().any(|attempted| attempted.is_gone);
-        let alert = health.alert(now).filter(|_| !row.is_disabled);
-        if let Some(alert) = alert {
-            health.alerted_percent = alert;
-        }
-        if health != row.health {
-            store::update_health(conn, row, &health).await?;
-            tell_circuit(row, &health, now);
-        }
-        if !row.is_disabled && (is_gone || alert == Some(100)) {
-            let why = if is_gone { Why::Gone } else { Why::Patience };
-            warn::disable(app, conn, row, &health, why, now).await?;
-            *announced = true;
-        } else if let Some(percent) = alert {
-            warn::on_the_way(app, conn, row, &health, percent, now).await?;
-            *announced = true;
-        }
-        Ok(health == Health::default())
+struct Settled {
+    is_healthy: bool,
+    announced: bool,
+}
+
+/// One endpoint's attempts, in the order in which they ended.
+async fn settle(
+    app: &App,
+    conn: &mut PgConnection,
+    row: &HealthRow,
+    attempts: &[&Attempted],
+    now: DateTime<Utc>,
+) -> anyhow::Result<Settled> {
+    let mut health = row.health;
+    for attempted in attempts {
+        health = health.after(outcome(attempted), attempted.delivery.is_probe, now);
     }
+    let is_gone = attempts.iter().any(|attempted| attempted.is_gone);
+    let alert = health.alert(now).filter(|_| !row.is_disabled);
+    if let Some(alert) = alert {
+        health.alerted_percent = alert;
+    }
+    if health != row.health {
+        store::update_health(conn, row, &health).await?;
+        tell_circuit(row, &health, now);
+    }
+    let case = Case { row, health: &health, now };
+    let is_healthy = health == Health::default();
+    if !row.is_disabled && (is_gone || alert == Some(100)) {
+        warn::disable(app, conn, &case, if is_gone { Why::Gone } else { Why::Patience }).await?;
+    } else if let Some(percent) = alert {
+        warn::on_the_way(app, conn, &case, percent).await?;
+    } else {
+        return Ok(Settled { is_healthy, announced: false });
+    }
+    Ok(Settled { is_healthy, announced: true })
 }
 
 fn outcome(attempted: &Attempted) -> Outcome {

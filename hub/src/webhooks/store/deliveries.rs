@@ -410,3 +410,25 @@ pub(crate) async fn mark_retried(
     .await?;
     Ok(result.rows_affected() == 1)
 }
+
+/// Whether the payload of a delivery's event is still there.
+pub(crate) async fn has_payload(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: DeliveryId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        select exists(
+            select
+            from webhook_deliveries d
+            join events v on v.project_id = d.project_id and v.id = d.event_id
+            where d.project_id = $1 and d.id = $2 and v.blanked_at is null
+        ) as "there!"
+        "#,
+        project.uuid(),
+        id.uuid(),
+    )
+    .fetch_one(conn)
+    .await
+}

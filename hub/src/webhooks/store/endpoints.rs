@@ -275,3 +275,25 @@ pub(crate) async fn skip_held(
     .await?;
     Ok(i64::try_from(result.rows_affected()).unwrap_or(i64::MAX))
 }
+
+/// The sealed secrets that sign now: the current one, and the one before while a rotation overlaps.
+pub(crate) async fn list_secrets(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: EndpointId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Vec<u8>>> {
+    let row = sqlx::query!(
+        r#"
+        select secret_sealed, case when previous_secret_expires_at > $3 then previous_secret_sealed end as previous
+        from webhook_endpoints
+        where project_id = $1 and id = $2
+        "#,
+        project.uuid(),
+        id.uuid(),
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.into_iter().flat_map(|row| [Some(row.secret_sealed), row.previous]).flatten().collect())
+}

@@ -4,8 +4,10 @@ mod deliveries;
 mod endpoints;
 mod health;
 mod recovery;
+mod replays;
 
 pub(crate) use deliveries::*;
 pub(crate) use endpoints::*;
 pub(crate) use health::*;
 pub(crate) use recovery::*;
+pub(crate) use replays::*;

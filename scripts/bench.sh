@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true
 cargo build --workspace --bins --lib --profile ci
-exec "${CARGO_TARGET_DIR:-target}/ci/bench"
+exec "${CARGO_TARGET_DIR:-target}/ci/bench" "$@"

@@ -1,7 +1,7 @@
 //! What a running hub holds: built once, handed to every handler and job.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::{PgConnection, PgPool};
@@ -11,13 +11,16 @@ use trastienda_protocol::ids::IdSource;
 
 use crate::config::Config;
 use crate::events::Subscriber;
+use crate::events::gather::{Gatherer, Lanes};
 use crate::http::rate_limit::ProjectLimiter;
 use crate::outbound::Outbound;
 use crate::projects::verifier::Verifier;
+use crate::queue::hand_over::HandOver;
 use crate::queue::members::Member;
 use crate::queue::wake::Wakes;
 use crate::seal::Sealer;
 use crate::shutdown::Shutdown;
+use crate::webhooks::deliver::Deliveries;
 
 /// A cheap handle on the running hub.
 #[derive(Clone)]
@@ -51,6 +54,10 @@ pub struct State {
     pub shutdown: Shutdown,
     /// Writes the metrics.
     pub metrics: PrometheusHandle,
+    /// Where events are submitted.
+    pub gatherer: Gatherer,
+    /// Takes deliveries that need no claim; set when the queues are started.
+    pub deliveries: OnceLock<HandOver<Deliveries>>,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -73,15 +80,27 @@ pub struct Parts {
     pub metrics: PrometheusHandle,
 }
 
+/// What the hub's own tasks read from.
+#[derive(Debug)]
+pub struct Inboxes {
+    /// Goes to [`Wakes::tell_others`].
+    pub wakes: mpsc::UnboundedReceiver<&'static str>,
+    /// Goes to [`crate::events::gather::run`].
+    pub lanes: Lanes,
+}
+
 impl App {
-    /// Builds the hub. The receiver goes to [`Wakes::tell_others`].
-    pub async fn build(parts: Parts) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<&'static str>)> {
+    /// Builds the hub. What comes with it goes to [`crate::serve::start_tasks`].
+    pub async fn build(parts: Parts) -> anyhow::Result<(Self, Inboxes)> {
         let Parts { db, config, sealer, clock, ids, shutdown, metrics } = parts;
         let fingerprint_key = hub_secret(&db, &sealer, "fingerprint").await?;
         let own = own_addresses(&db, &config);
         let outbound = Outbound::new(config.outbound_allow.clone(), own)?;
         let (wakes, receiver) = Wakes::new(ids.uuid(clock.now()));
+        let (gatherer, lanes) = Gatherer::new();
         let state = State {
+            gatherer,
+            deliveries: OnceLock::new(),
             fingerprint_key,
             verifier: Verifier::new()?,
             limiter: ProjectLimiter::default(),
@@ -97,7 +116,7 @@ impl App {
             shutdown,
             metrics,
         };
-        Ok((Self(Arc::new(state)), receiver))
+        Ok((Self(Arc::new(state)), Inboxes { wakes: receiver, lanes }))
     }
 
     /// A new id of a kind, for now.

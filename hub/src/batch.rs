@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header;
+use futures_util::future::{BoxFuture, ready};
 use serde_json::Value;
 use trastienda_protocol::batch::{BatchResults, Kind, Operation, OperationResult};
 use trastienda_protocol::ids::{EventId, Id};
@@ -18,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::events::ingest::{self, Ingest};
+use crate::events::ingest::{self, Ingest, Ingested};
 use crate::events::model::EventAccepted;
 use crate::http::auth::Caller;
 use crate::http::{Error, Result, body};
@@ -46,9 +47,14 @@ async fn batch(State(app): State<App>, caller: Caller, request: Request) -> Resu
     let operations = operations(&mut document)?;
     // A caller who hangs up cuts nothing.
     let task = tokio::spawn(async move {
-        let mut results = Vec::with_capacity(operations.len());
+        // The events share transactions, so none waits for the one before it; the rest is done one by one meanwhile.
+        let mut begun = Vec::with_capacity(operations.len());
         for operation in &operations {
-            results.push(apply(&app, &caller.0, operation).await);
+            begun.push(begin(&app, &caller.0, operation).await);
+        }
+        let mut results = Vec::with_capacity(begun.len());
+        for operation in begun {
+            results.push(operation.end(&app, &caller.0).await);
         }
         results
     });
@@ -112,16 +118,38 @@ fn operations(document: &mut Value) -> Result<Vec<Value>> {
     Err(Error::Invalid(errors))
 }
 
-async fn apply(app: &App, context: &Arc<ProjectContext>, value: &Value) -> OperationResult {
-    let outcome = match Operation::parse(value) {
+/// An operation that is done, or an event that is being written.
+enum Begun {
+    Done(Result<OperationResult>),
+    Event { id: EventId, body: Value, ingested: BoxFuture<'static, Result<Ingested>> },
+}
+
+async fn begin(app: &App, context: &Arc<ProjectContext>, value: &Value) -> Begun {
+    match Operation::parse(value) {
         Ok(operation) => match operation.kind {
-            Kind::Event => event(app, context, operation).await,
-            Kind::Notification => notifications::batch(app, context, operation).await,
-            Kind::Payment => payments::batch(app, context, operation).await,
+            Kind::Event => event(app, context, operation).unwrap_or_else(|error| Begun::Done(Err(error))),
+            Kind::Notification => Begun::Done(notifications::batch(app, context, operation).await),
+            Kind::Payment => Begun::Done(payments::batch(app, context, operation).await),
         },
-        Err(errors) => Err(Error::Invalid(errors)),
-    };
-    outcome.unwrap_or_else(|error| refused(&error))
+        Err(errors) => Begun::Done(Err(Error::Invalid(errors))),
+    }
+}
+
+impl Begun {
+    async fn end(self, app: &App, context: &ProjectContext) -> OperationResult {
+        let outcome = match self {
+            Self::Done(outcome) => outcome,
+            Self::Event { id, body, ingested } => match ingested.await {
+                Ok(ingested) => accepted(&ingested),
+                Err(error) if matches!(error.problem().status, 400 | 422) => {
+                    let recorded = ingest::record_rejected(app, context, id, &body, &error.problem()).await;
+                    recorded.and(Err(error))
+                }
+                Err(error) => Err(error),
+            },
+        };
+        outcome.unwrap_or_else(|error| refused(&error))
+    }
 }
 
 /// The result of an operation that is refused or failed.
@@ -143,29 +171,21 @@ pub(crate) fn body_with_id<I: Id + std::fmt::Display>(operation: &Operation) -> 
     Ok((id, body))
 }
 
-async fn event(app: &App, context: &Arc<ProjectContext>, operation: Operation) -> Result<OperationResult> {
+fn event(app: &App, context: &Arc<ProjectContext>, operation: Operation) -> Result<Begun> {
     let (id, body) = body_with_id::<EventId>(&operation)?;
     let parsed = Ingest::parse(app, &body).map(|ingest| Ingest {
         idempotency_key: operation.idempotency_key,
         acknowledged: true,
         ..ingest
     });
-    let outcome = match parsed {
-        Ok(ingest) => ingest::ingest(app, context.clone(), ingest).await,
-        Err(error) => Err(error),
+    let ingested: BoxFuture<'static, Result<Ingested>> = match parsed {
+        Ok(ingest) => Box::pin(app.gatherer.submit(context.clone(), ingest)),
+        Err(error) => Box::pin(ready(Err(error))),
     };
-    match outcome {
-        Ok(ingested) => {
-            let accepted = EventAccepted::from(&ingested.event);
-            Ok(OperationResult {
-                status: 202,
-                body: serde_json::to_value(accepted).map_err(anyhow::Error::from)?,
-            })
-        }
-        Err(error) if matches!(error.problem().status, 400 | 422) => {
-            ingest::record_rejected(app, context, id, &operation.body, &error.problem()).await?;
-            Err(error)
-        }
-        Err(error) => Err(error),
-    }
+    Ok(Begun::Event { id, body: operation.body, ingested })
+}
+
+fn accepted(ingested: &Ingested) -> Result<OperationResult> {
+    let body = serde_json::to_value(EventAccepted::from(&ingested.event)).map_err(anyhow::Error::from)?;
+    Ok(OperationResult { status: 202, body })
 }

@@ -12,12 +12,14 @@ use tokio::net::TcpListener;
 use trastienda_protocol::clock::{Clock as _, SystemClock};
 use trastienda_protocol::ids::RandomIds;
 
-use crate::app::{App, Parts};
+use crate::app::{App, Inboxes, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
-use crate::{gauges, notifications, operator, payments, queue, retention, router, telemetry, webhooks};
+use crate::{
+    events, gauges, notifications, operator, payments, queue, retention, router, telemetry, webhooks,
+};
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -64,8 +66,8 @@ async fn serve(
         shutdown: shutdown.clone(),
         metrics: telemetry::start_metrics()?,
     };
-    let (app, wakes) = App::build(parts).await?;
-    start_tasks(&app, wakes);
+    let (app, inboxes) = App::build(parts).await?;
+    start_tasks(&app, inboxes);
     let address = listeners.api.local_addr()?;
     if let Some(listener) = listeners.metrics {
         let metrics = Router::new().route("/metrics", get(render_metrics)).with_state(app.clone());
@@ -98,9 +100,10 @@ async fn serve(
 }
 
 /// Starts everything that runs beside the requests.
-pub fn start_tasks(app: &App, wakes: tokio::sync::mpsc::UnboundedReceiver<&'static str>) {
-    // Until the end of the process: the sender lives in the app itself.
-    tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), wakes));
+pub fn start_tasks(app: &App, inboxes: Inboxes) {
+    // Until the end of the process: the senders live in the app itself.
+    tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), inboxes.wakes));
+    events::gather::run(app, inboxes.lanes);
     app.shutdown.spawn(listen::run(app.clone()));
     app.shutdown.spawn(housekeeping(app.clone()));
     webhooks::start(app);

@@ -1,97 +1,57 @@
-//! `make bench`: what a call costs the shop, beside what it would have cost otherwise, in the same run.
+//! `make bench`: what things cost, beside what they would have cost otherwise, in the same run.
 //!
-//! Medians of five runs. Timings decide nothing: this prints, and never fails because something was slow.
+//! Medians of several runs with their range. Timings decide nothing: this prints, and never fails because something was
+//! slow. `bench calls` and `bench webhooks [ROW]` run a part.
+
+mod calls;
+mod report;
+mod webhooks;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use e2e::{Shop, Stack, Transport, root};
+use clap::Parser;
 
-const RUNS: usize = 5;
-const CALLS: usize = 300;
-
-/// One way of telling somebody that an order was created.
-struct Way {
-    name: &'static str,
-    transport: Transport,
-    kind: &'static str,
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; everything if not given.
+    part: Option<Part>,
+    /// Of `webhooks`: only the rows whose name holds this.
+    #[arg(default_value = "")]
+    row: String,
+    /// How often each row is measured.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
 }
 
-const WAYS: [Way; 5] = [
-    Way { name: "extension → agent, on disk", transport: Transport::Extension, kind: "trastienda" },
-    Way { name: "pure PHP → agent, on disk", transport: Transport::Socket, kind: "trastienda" },
-    Way { name: "HTTP → hub, committed", transport: Transport::Http, kind: "trastienda" },
-    Way { name: "Laravel's database queue (SQLite, FULL)", transport: Transport::Extension, kind: "queue" },
-    Way { name: "bare SQLite commit (FULL)", transport: Transport::Extension, kind: "sqlite" },
-];
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// What a call costs the shop.
+    Calls,
+    /// Events in, webhooks out.
+    Webhooks,
+}
 
 fn main() -> ExitCode {
-    let result =
-        tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(measure()));
+    let arguments = Arguments::parse();
+    let result = tokio::runtime::Runtime::new()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(measure(&arguments)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("bench: {error:#}"));
+            report::say(&format!("bench: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a benchmark prints")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-async fn measure() -> anyhow::Result<()> {
-    let stack = Stack::start().await?;
-    // The limit of a plan is not what is measured.
-    stack.hub.lift_limits(&stack.project_a).await?;
-    say(&format!(
-        "{CALLS} calls of 1 KB from one PHP process, {RUNS} runs, microseconds: median of the runs (least to most)\n"
-    ));
-    let mut reference = None;
-    for way in WAYS {
-        let mut medians = Vec::new();
-        let mut worst = Vec::new();
-        for _ in 0..RUNS {
-            let times = run(&stack.shop_a, &way).await?;
-            medians.push(quantile(&times, 0.5));
-            worst.push(quantile(&times, 0.99));
-        }
-        medians.sort_by(f64::total_cmp);
-        worst.sort_by(f64::total_cmp);
-        let p50 = quantile(&medians, 0.5);
-        let first = *reference.get_or_insert(p50);
-        say(&format!(
-            "  {:<42} p50 {p50:>8.0} ({:.0} to {:.0})   p99 {:>8.0}   {:>5.2}×",
-            way.name,
-            medians.first().copied().unwrap_or_default(),
-            medians.last().copied().unwrap_or_default(),
-            quantile(&worst, 0.5),
-            p50 / first,
-        ));
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let wants = |part| arguments.part.is_none_or(|wanted| wanted == part);
+    if wants(Part::Calls) {
+        calls::measure(arguments.runs).await?;
     }
-    stack.stop().await
-}
-
-async fn run(shop: &Shop, way: &Way) -> anyhow::Result<Vec<f64>> {
-    let script = root().join("tests/bench/calls.php");
-    let output = shop.script(way.transport, &script, &[&CALLS.to_string(), way.kind]).await?;
-    let line = output.lines().last().context("the script printed nothing")?;
-    let mut times: Vec<f64> =
-        serde_json::from_str(line).with_context(|| format!("{}: {output}", way.name))?;
-    times.sort_by(f64::total_cmp);
-    Ok(times)
-}
-
-/// A quantile of sorted values.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a few hundred values"
-    )]
-    let index = ((sorted.len().saturating_sub(1)) as f64 * part).round() as usize;
-    sorted.get(index).copied().unwrap_or_default()
+    if wants(Part::Webhooks) {
+        webhooks::measure(arguments.runs, &arguments.row).await?;
+    }
+    Ok(())
 }

@@ -48,21 +48,40 @@ impl Hub {
         catcher: &Catcher,
         simulator: &Simulator,
     ) -> anyhow::Result<Self> {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let settings = vec![
-            ("TRASTIENDA_DATA_DIR", directory.path("hub").display().to_string()),
-            ("TRASTIENDA_LISTEN", address.to_string()),
-            ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
-            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
-            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
             ("TRASTIENDA_SMTP_URL", format!("smtp://{}", catcher.smtp)),
             ("TRASTIENDA_MAIL_FROM", "Mate y Compañía <hola@mates.example.com>".to_owned()),
             ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
             ("TRASTIENDA_LOG", "debug,sqlx=warn,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
+        Self::start_with(directory, settings).await
+    }
+
+    /// Starts it without anybody to talk to but receivers of webhooks, and with the logs that it has by default.
+    pub async fn start_alone(directory: &Directory) -> anyhow::Result<Self> {
+        Self::start_with(directory, Vec::new()).await
+    }
+
+    async fn start_with(
+        directory: &Directory,
+        mut settings: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        settings.extend([
+            ("TRASTIENDA_DATA_DIR", directory.path("hub").display().to_string()),
+            ("TRASTIENDA_LISTEN", address.to_string()),
+            ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
+            ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
+            ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
+        ]);
         let mut hub = Self { url: format!("http://{address}"), settings, process: None };
         hub.restart(directory).await?;
         Ok(hub)
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
     }
 
     /// Starts it again on the same data.

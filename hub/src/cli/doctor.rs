@@ -184,12 +184,35 @@ async fn check_work(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()
     if projects == 0 {
         findings.warning("there are no projects: `trastienda-hub project create --name … --domain …`");
     }
-    let oldest = sqlx::query_scalar!("select min(run_at) from webhook_deliveries where status = 'pending'")
-        .fetch_one(pool)
-        .await?;
+    let oldest = sqlx::query_scalar!(
+        r#"
+        select min(due.run_at)
+        from webhook_endpoints e
+        cross join lateral (
+            select run_at
+            from webhook_deliveries
+            where endpoint_id = e.id and status = 'pending' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        where e.disabled_at is null
+        "#
+    )
+    .fetch_one(pool)
+    .await?;
     late("webhook deliveries", oldest, findings);
     let oldest = sqlx::query_scalar!(
-        "select min(run_at) from notifications where status = 'pending' and channel = 'email'"
+        r#"
+        select min(due.run_at)
+        from projects p
+        cross join lateral (
+            select run_at
+            from notifications
+            where project_id = p.id and status = 'pending' and channel = 'email' and lease_token is null
+            order by run_at
+            limit 1
+        ) due
+        "#
     )
     .fetch_one(pool)
     .await?;

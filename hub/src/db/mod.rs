@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Executor as _, PgPool};
 
 use crate::config::{Database, StoreConfig};
 use crate::seal::Sealer;
@@ -21,6 +21,12 @@ pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// Connections that one hub keeps at most.
 const CONNECTIONS_MAX: u32 = 20;
+
+/// Every statement of the hub's touches few rows and has an index for them. A table whose statistics are young (a new
+/// week's partition, a morning's backlog) must not tempt the planner into reading it whole, least of all in a plan
+/// that it then keeps.
+pub const PLANNER: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
+                       set jit = off; set random_page_cost = 1.1";
 
 /// An open database and what opened it.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|conn, _| Box::pin(async move { conn.execute(PLANNER).await.map(|_| ()) }))
             .connect_with(options.application_name("trastienda-hub"))
             .await
             .context("cannot connect to the database")?;

@@ -95,14 +95,17 @@ impl Partition {
             r#"
             select exists(
                 select
-                from webhook_deliveries
-                where status = 'pending'
-                  and case $1
-                      when 'webhook_deliveries' then id >= $2 and id < $3
-                      when 'events' then event_id >= $2 and event_id < $3
-                      -- Attempts are later than what they are attempts at.
-                      else id < $3
-                  end
+                from (
+                    select id, event_id from webhook_deliveries where status = 'pending' and lease_token is null
+                    union all
+                    select id, event_id from webhook_deliveries where lease_token is not null
+                ) as unfinished
+                where case $1
+                    when 'webhook_deliveries' then id >= $2 and id < $3
+                    when 'events' then event_id >= $2 and event_id < $3
+                    -- Attempts are later than what they are attempts at.
+                    else id < $3
+                end
             ) as "needed!"
             "#,
             self.table,

@@ -1,5 +1,7 @@
 //! Storing events: from a shop, from an agent's batch, from the hub itself.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -9,15 +11,16 @@ use trastienda_protocol::ids::{self, EventId, Id, ProjectId};
 use trastienda_protocol::limits::ID_AHEAD_MAX;
 use trastienda_protocol::problem::{FieldError, Problem};
 
+use super::group::{self, Prepared};
 use super::model::{Event, Source};
-use super::{catalogue, store};
+use super::{Followed, catalogue, store};
 use crate::app::App;
 use crate::db::partitions;
 use crate::http::{Error, Result, idempotency};
 use crate::projects::model::{ProjectContext, Service};
 use crate::projects::quota;
 
-const ORDER_PAID: &str = "order.paid";
+pub(super) const ORDER_PAID: &str = "order.paid";
 
 /// An event to be stored, from outside.
 #[derive(Debug)]
@@ -57,75 +60,39 @@ impl Ingest {
     }
 }
 
-/// Stores an event and what follows from it, in one transaction, in a task of its own: a caller who hangs up
-/// cuts nothing.
-pub async fn ingest(app: &App, context: std::sync::Arc<ProjectContext>, ingest: Ingest) -> Result<Ingested> {
-    let app = app.clone();
-    let task = tokio::spawn(async move {
-        let mut tx = app.db.begin().await?;
-        let ingested = store(&app, &mut tx, &context, ingest).await?;
-        tx.commit().await?;
-        if !ingested.replayed {
-            wake(&app);
-        }
-        Ok(ingested)
-    });
-    task.await.map_err(|error| Error::Internal(error.into()))?
+/// Stores an event and what follows from it, in one transaction, together with others that arrive meanwhile. A caller
+/// who hangs up cuts nothing.
+pub async fn ingest(app: &App, context: Arc<ProjectContext>, ingest: Ingest) -> Result<Ingested> {
+    app.gatherer.submit(context, ingest).await
 }
 
-async fn store(
-    app: &App,
-    conn: &mut PgConnection,
-    context: &ProjectContext,
-    ingest: Ingest,
-) -> Result<Ingested> {
-    let now = app.clock.now();
-    let project = context.project.id;
-    let id = match ingest.event.id {
-        Some(id) => check_id(id, now, context.limits.retention_days)?,
-        None => app.new_id(),
-    };
-    if let Some(key) = &ingest.idempotency_key {
-        let claim = idempotency::Claim {
-            project,
-            key,
-            fingerprint: &ingest.fingerprint,
-            kind: "event",
-            resource: id.uuid(),
-            lease_until: None,
-        };
-        if let Some(existing) = idempotency::claim(conn, claim, now).await? {
-            return replay(conn, project, EventId::from_uuid(existing), &ingest.fingerprint).await;
-        }
+/// Stores one event in a transaction of its own, and decides what it is if it is not new.
+pub(super) async fn write_alone(app: &App, prepared: Prepared) -> Result<Ingested> {
+    let mut tx = app.db.begin().await?;
+    let Prepared { context, fingerprint, acknowledged, .. } = &prepared;
+    let event = &prepared.event;
+    let (project, id, now) = (event.project_id, event.id, event.created_at);
+    if let Some(claim) = prepared.claim()
+        && let Some(existing) = idempotency::claim(&mut tx, claim, now).await?
+    {
+        return replay(&mut tx, project, EventId::from_uuid(existing), fingerprint).await;
     }
-    if ingest.acknowledged {
+    if *acknowledged {
         // An agent's dead letter that is tried again: what was refused under this id gives way.
-        store::delete_rejected(conn, project, id).await?;
+        store::delete_rejected(&mut tx, project, id).await?;
     }
-    let order_id = ingest.event.order_id().map(str::to_owned);
-    let event = Event {
-        id,
-        project_id: project,
-        event_type: ingest.event.event_type,
-        source: Source::Shop,
-        status: "accepted",
-        order_id,
-        data: ingest.event.data,
-        occurred_at: ingest.event.occurred_at,
-        created_at: now,
-        duplicate_of: None,
-        problem: None,
-        schema_errors: None,
-        blanked_at: None,
+    let Some((event, followed)) = write(app, &mut tx, event.clone(), fingerprint, true).await? else {
+        let replayed = replay(&mut tx, project, id, fingerprint).await?;
+        // A key that came with a known id stands for it from now on.
+        tx.commit().await?;
+        return Ok(replayed);
     };
-    match write(app, conn, event, &ingest.fingerprint).await? {
-        Some(mut event) => {
-            catalogue::flag(conn, &mut event, &ingest.schema_errors).await?;
-            quota::take(conn, context, Service::Events, now, ingest.acknowledged).await?;
-            Ok(Ingested { event, replayed: false })
-        }
-        None => replay(conn, project, id, &ingest.fingerprint).await,
+    quota::take(&mut tx, context, Service::Events, now, *acknowledged).await?;
+    tx.commit().await?;
+    for it in followed {
+        it.committed(app);
     }
+    Ok(Ingested { event, replayed: false })
 }
 
 /// Writes an event and hands it to the subscribers, unless its id is taken (`None`).
@@ -134,25 +101,23 @@ async fn write(
     conn: &mut PgConnection,
     mut event: Event,
     digest: &[u8; 32],
-) -> Result<Option<Event>> {
-    if event.event_type == ORDER_PAID
-        && let Some(order_id) = event.order_id.clone()
-    {
-        let first = store::insert_paid_order(conn, event.project_id, &order_id, event.id).await?;
-        event.duplicate_of = first.filter(|first| *first != event.id);
+    at_once: bool,
+) -> Result<Option<(Event, Vec<Box<dyn Followed>>)>> {
+    if event.event_type == ORDER_PAID && event.order_id.is_some() {
+        event.duplicate_of = store::find_or_take_paid_order(conn, &event).await?;
     }
-    if !store::insert_event(conn, &event, digest).await? {
+    if store::insert_events(conn, &[(&event, digest)]).await?.is_empty() {
         return Ok(None);
     }
-    let outcome = if event.duplicate_of.is_some() { "duplicate" } else { "accepted" };
-    metrics::counter!("trastienda_events_total", "source" => event.source.as_str(), "outcome" => outcome)
-        .increment(1);
+    catalogue::flag(conn, &event).await?;
+    group::count(&event);
+    let mut followed = Vec::new();
     if event.duplicate_of.is_none() {
         for subscriber in &app.subscribers {
-            subscriber.on_event(app, conn, &event).await?;
+            followed.push(subscriber.on_events(app, conn, &[&event], at_once).await?);
         }
     }
-    Ok(Some(event))
+    Ok(Some((event, followed)))
 }
 
 /// After a commit that stored events.
@@ -225,7 +190,7 @@ pub(crate) async fn record_rejected(
         blanked_at: None,
     };
     let mut conn = app.db.acquire().await?;
-    store::insert_event(&mut conn, &event, &[0; 32]).await?;
+    store::insert_events(&mut conn, &[(&event, &[0; 32])]).await?;
     metrics::counter!("trastienda_refused_after_acknowledgement_total", "kind" => "event").increment(1);
     Ok(())
 }
@@ -266,13 +231,13 @@ pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: 
         blanked_at: None,
     };
     let id = event.id;
-    write(app, conn, event, &digest).await?;
+    write(app, conn, event, &digest, false).await?;
     Ok(id)
 }
 
 /// Stores an event that is for one endpoint only, and hands it to nobody else.
 pub(crate) async fn store_unannounced(app: &App, conn: &mut PgConnection, event: &Event) -> Result<()> {
     let digest = fingerprint(&app.fingerprint_key, &Value::Object(event.data.clone()));
-    store::insert_event(conn, event, &digest).await?;
+    store::insert_events(conn, &[(event, &digest)]).await?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! SQL of the events slice.
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -52,35 +54,49 @@ impl TryFrom<EventRow> for Event {
     }
 }
 
-/// Writes an event; false if its id is taken.
-pub(super) async fn insert_event(
+/// Writes events, each with the digest of the body that made it; gives those whose id was not taken.
+pub(super) async fn insert_events(
     conn: &mut PgConnection,
-    event: &Event,
-    fingerprint: &[u8; 32],
-) -> sqlx::Result<bool> {
-    let result = sqlx::query!(
+    events: &[(&Event, &[u8; 32])],
+) -> anyhow::Result<HashSet<(ProjectId, EventId)>> {
+    let mut rows = events.to_vec();
+    // In one order, so that two transactions with the same ids wait for each other in turn.
+    rows.sort_unstable_by_key(|(event, _)| (event.project_id.uuid(), event.id.uuid()));
+    let mut data = Vec::with_capacity(rows.len());
+    for (event, _) in &rows {
+        data.push(serde_json::to_string(&event.data)?);
+    }
+    let problem = |event: &Event| event.problem.as_ref().map(Value::to_string);
+    let inserted = sqlx::query!(
         r#"
         insert into events (project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of,
                             problem, fingerprint)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        select new.project_id, new.id, new.type, new.source, new.status, new.order_id, new.data::jsonb, new.occurred_at,
+               new.created_at, new.duplicate_of, new.problem::jsonb, new.fingerprint
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                    $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bytea[])
+            as new(project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of, problem,
+                   fingerprint)
         on conflict do nothing
+        returning project_id, id
         "#,
-        event.project_id.uuid(),
-        event.id.uuid(),
-        event.event_type,
-        event.source.as_str(),
-        event.status,
-        event.order_id,
-        Value::Object(event.data.clone()),
-        event.occurred_at,
-        event.created_at,
-        event.duplicate_of.map(EventId::uuid),
-        event.problem,
-        fingerprint,
+        &rows.iter().map(|(event, _)| event.project_id.uuid()).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.id.uuid()).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.event_type.clone()).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.source.as_str().to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.status.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.order_id.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &data,
+        &rows.iter().map(|(event, _)| event.occurred_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &rows.iter().map(|(event, _)| event.created_at).collect::<Vec<_>>(),
+        &rows.iter().map(|(event, _)| event.duplicate_of.map(EventId::uuid)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &rows.iter().map(|(event, _)| problem(event)).collect::<Vec<_>>() as &[Option<String>],
+        &rows.iter().map(|(_, fingerprint)| fingerprint.to_vec()).collect::<Vec<_>>(),
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(result.rows_affected() == 1)
+    let ids = |(project, id)| (ProjectId::from_uuid(project), EventId::from_uuid(id));
+    Ok(inserted.into_iter().map(|row| ids((row.project_id, row.id))).collect())
 }
 
 /// Makes room for an event that was rejected under this id and is sent again.
@@ -99,36 +115,48 @@ pub(super) async fn delete_rejected(
     Ok(())
 }
 
-/// Takes the one `order.paid` of an order; the event that has it already otherwise.
-pub(super) async fn insert_paid_order(
+/// Takes the one `order.paid` of each event's order; gives the events that are the first.
+pub(super) async fn insert_paid_orders(
     conn: &mut PgConnection,
-    project: ProjectId,
-    order_id: &str,
-    event: EventId,
-) -> sqlx::Result<Option<EventId>> {
-    let inserted = sqlx::query!(
+    events: &[&Event],
+) -> sqlx::Result<HashSet<EventId>> {
+    let mut rows: Vec<(Uuid, String, Uuid)> = events
+        .iter()
+        .filter_map(|event| Some((event.project_id.uuid(), event.order_id.clone()?, event.id.uuid())))
+        .collect();
+    rows.sort_unstable();
+    let first = sqlx::query_scalar!(
         r#"
         insert into paid_orders (project_id, order_id, event_id)
-        values ($1, $2, $3)
+        select * from unnest($1::uuid[], $2::text[], $3::uuid[])
         on conflict (project_id, order_id) do nothing
+        returning event_id
         "#,
-        project.uuid(),
-        order_id,
-        event.uuid(),
+        &rows.iter().map(|(project, _, _)| *project).collect::<Vec<_>>(),
+        &rows.iter().map(|(_, order, _)| order.clone()).collect::<Vec<_>>(),
+        &rows.iter().map(|(_, _, event)| *event).collect::<Vec<_>>(),
     )
-    .execute(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    if inserted.rows_affected() == 1 {
+    Ok(first.into_iter().map(EventId::from_uuid).collect())
+}
+
+/// Takes the one `order.paid` of an event's order; the other event that has it already, if one has.
+pub(super) async fn find_or_take_paid_order(
+    conn: &mut PgConnection,
+    event: &Event,
+) -> sqlx::Result<Option<EventId>> {
+    if !insert_paid_orders(conn, &[event]).await?.is_empty() {
         return Ok(None);
     }
     let first = sqlx::query_scalar!(
         "select event_id from paid_orders where project_id = $1 and order_id = $2",
-        project.uuid(),
-        order_id,
+        event.project_id.uuid(),
+        event.order_id,
     )
     .fetch_one(conn)
     .await?;
-    Ok(Some(EventId::from_uuid(first)))
+    Ok(Some(EventId::from_uuid(first)).filter(|first| *first != event.id))
 }
 
 /// An event and the digest of the body that made it.

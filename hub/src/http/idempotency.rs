@@ -4,6 +4,8 @@
 //! call that arrives meanwhile waits for that transaction and then finds the key. A repeat answers with the thing
 //! as it is now.
 
+use std::collections::HashSet;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
@@ -100,6 +102,36 @@ pub async fn claim(conn: &mut PgConnection, claim: Claim<'_>, now: DateTime<Utc>
         });
     }
     Ok(Some(existing.resource_id))
+}
+
+/// Writes the keys that are new, and gives them: for calls that need not go on after the transaction.
+pub async fn claim_new(
+    conn: &mut PgConnection,
+    claims: &[Claim<'_>],
+    now: DateTime<Utc>,
+) -> sqlx::Result<HashSet<(ProjectId, String)>> {
+    let mut rows = claims.to_vec();
+    // In one order, so that two transactions with the same keys wait for each other in turn.
+    rows.sort_unstable_by_key(|claim| (claim.project.uuid(), claim.key));
+    let inserted = sqlx::query!(
+        r#"
+        insert into idempotency_keys (project_id, key, fingerprint, kind, resource_id, created_at)
+        select new.project_id, new.key, new.fingerprint, new.kind, new.resource_id, $6
+        from unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::uuid[])
+            as new(project_id, key, fingerprint, kind, resource_id)
+        on conflict (project_id, key) do nothing
+        returning project_id, key
+        "#,
+        &rows.iter().map(|claim| claim.project.uuid()).collect::<Vec<_>>(),
+        &rows.iter().map(|claim| claim.key.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|claim| claim.fingerprint.to_vec()).collect::<Vec<_>>(),
+        &rows.iter().map(|claim| claim.kind.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|claim| claim.resource).collect::<Vec<_>>(),
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(inserted.into_iter().map(|row| (ProjectId::from_uuid(row.project_id), row.key)).collect())
 }
 
 /// Says that a call is over that was claimed with a lease.

@@ -41,7 +41,9 @@ use model::Notification;
 pub fn start(app: &App) {
     worker::start(app, expire::Expiry::new(app));
     match send::Emails::new(app) {
-        Ok(Some(emails)) => worker::start(app, emails),
+        Ok(Some(emails)) => {
+            worker::start(app, emails);
+        }
         Ok(None) => tracing::warn!("TRASTIENDA_SMTP_URL is not set: e-mail stays pending"),
         Err(error) => tracing::error!(%error, "e-mail stays pending"),
     }

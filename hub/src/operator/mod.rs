@@ -31,7 +31,7 @@ pub(crate) struct Alert {
 /// Starts the queue. Without an address or a server nothing is sent; what is written waits.
 pub fn start(app: &App) {
     match mail::OperatorMails::new(app) {
-        Ok(Some(mails)) => worker::start(app, mails),
+        Ok(Some(mails)) => drop(worker::start(app, mails)),
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "mail to the operator is not sent"),
     }

@@ -1,7 +1,10 @@
 //! Daily quotas: counted in the transaction of what they count.
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use std::collections::HashMap;
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use sqlx::PgConnection;
+use trastienda_protocol::ids::ProjectId;
 
 use super::model::{ProjectContext, Service};
 use super::store;
@@ -16,7 +19,34 @@ pub async fn take(
     now: DateTime<Utc>,
     acknowledged: bool,
 ) -> Result<()> {
-    let used = store::add_usage(conn, context.project.id, service, now.date_naive(), 1).await?;
+    let day = now.date_naive();
+    let used = add(conn, service, &[(context.project.id, day, 1)]).await?;
+    check(
+        context,
+        service,
+        used.get(&(context.project.id, day)).copied().unwrap_or_default(),
+        now,
+        acknowledged,
+    )
+}
+
+/// Counts uses of a service, and gives what each project has used on each day.
+pub async fn add(
+    conn: &mut PgConnection,
+    service: Service,
+    amounts: &[(ProjectId, NaiveDate, i64)],
+) -> sqlx::Result<HashMap<(ProjectId, NaiveDate), i64>> {
+    store::add_usage(conn, service, amounts).await
+}
+
+/// Whether what a project has used is within its quota, as [`take`] says.
+pub fn check(
+    context: &ProjectContext,
+    service: Service,
+    used: i64,
+    now: DateTime<Utc>,
+    acknowledged: bool,
+) -> Result<()> {
     let quota = service.quota(&context.limits);
     if used <= i64::from(quota) {
         return Ok(());

@@ -1,6 +1,6 @@
 //! SQL of the projects slice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -248,25 +248,28 @@ pub(crate) async fn set_feature(
 /// Adds to what a service did today and returns the day's new total.
 pub(crate) async fn add_usage(
     conn: &mut PgConnection,
-    id: ProjectId,
     service: Service,
-    day: NaiveDate,
-    amount: i64,
-) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
+    amounts: &[(ProjectId, NaiveDate, i64)],
+) -> sqlx::Result<HashMap<(ProjectId, NaiveDate), i64>> {
+    let mut rows = amounts.to_vec();
+    // In one order, so that two transactions with the same projects wait for each other in turn.
+    rows.sort_unstable_by_key(|(project, day, _)| (project.uuid(), *day));
+    let used = sqlx::query!(
         r#"
         insert into usage_daily (project_id, day, service, used)
-        values ($1, $2, $3, $4)
+        select new.project_id, new.day, $4, new.amount
+        from unnest($1::uuid[], $2::date[], $3::bigint[]) as new(project_id, day, amount)
         on conflict (project_id, day, service) do update set used = usage_daily.used + excluded.used
-        returning used
+        returning project_id, day, used
         "#,
-        id.uuid(),
-        day,
+        &rows.iter().map(|(project, _, _)| project.uuid()).collect::<Vec<_>>(),
+        &rows.iter().map(|(_, day, _)| *day).collect::<Vec<_>>(),
+        &rows.iter().map(|(_, _, amount)| *amount).collect::<Vec<_>>(),
         service.as_str(),
-        amount,
     )
-    .fetch_one(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(used.into_iter().map(|row| ((ProjectId::from_uuid(row.project_id), row.day), row.used)).collect())
 }
 
 /// What each service did on a day.

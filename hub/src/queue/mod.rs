@@ -12,8 +12,11 @@
 //!
 //! What is not: exactly once. What was in flight when a hub died may repeat, under the same id.
 //!
+//! A row that is written while a worker is free needs no claim: it is written leased and handed over ([`hand_over`]).
+//!
 //! A slice supplies the claim query and the work ([`worker::Queue`]); nothing here knows a slice.
 
+pub mod hand_over;
 pub mod listen;
 pub mod members;
 pub mod wake;
@@ -21,6 +24,8 @@ pub mod worker;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
+
+use crate::app::App;
 
 /// How long a claimed job may run. Longer than any job's own deadlines together.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -36,6 +41,13 @@ pub struct Lease {
     pub now: DateTime<Utc>,
     /// When the lease is over.
     pub until: DateTime<Utc>,
+}
+
+impl Lease {
+    /// A lease of this hub's; `None` while it is not a member and may claim nothing.
+    pub fn new(app: &App, now: DateTime<Utc>) -> Option<Self> {
+        Some(Self { token: app.ids.uuid(now), hub: app.member.number()?, now, until: now + LEASE })
+    }
 }
 
 /// What became of one attempt at a job.

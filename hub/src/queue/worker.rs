@@ -1,11 +1,12 @@
 //! The loop of every queue: claim, run, finish in batches, stop gracefully.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
+use super::hand_over::{HandOver, Place};
 use super::{LEASE, Lease};
 use crate::app::App;
 
@@ -19,11 +20,14 @@ pub trait Queue: Send + Sync + 'static {
     /// A claimed row.
     type Job: Send + 'static;
     /// What became of it.
-    type Done: Send + 'static;
+    type Done: Send + Sync + 'static;
     /// The name in metrics, logs and wake-ups.
     const NAME: &'static str;
     /// Jobs that one hub runs at once.
     const CONCURRENCY: usize;
+    /// The time between two looks at the table, at least, however often the loop is woken: where a busy table would
+    /// be asked for one row at a time, it is asked for many.
+    const PACE: Duration = Duration::ZERO;
 
     /// Claims up to `limit` rows that are due, in one short transaction.
     fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
@@ -33,30 +37,45 @@ pub trait Queue: Send + Sync + 'static {
     fn finish(&self, done: &[Self::Done]) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Starts a queue's loop; it ends when the program is to stop and its jobs are finished.
-pub fn start<Q: Queue>(app: &App, queue: Q) {
+/// Starts a queue's loop; it ends when the program is to stop and its jobs are finished. What comes back takes jobs
+/// that need no claim.
+pub fn start<Q: Queue>(app: &App, queue: Q) -> HandOver<Q> {
     let queue = Arc::new(queue);
     let (done_sender, done_receiver) = mpsc::unbounded_channel();
+    let slots = Arc::new(Semaphore::new(Q::CONCURRENCY));
+    let hand_over = HandOver::new(&queue, &slots, &done_sender, app.shutdown.token.clone());
     app.shutdown.spawn(finish_loop(queue.clone(), done_receiver));
-    app.shutdown.spawn(claim_loop(app.clone(), queue, done_sender));
+    app.shutdown.spawn(claim_loop(app.clone(), queue, slots, done_sender));
+    hand_over
 }
 
-async fn claim_loop<Q: Queue>(app: App, queue: Arc<Q>, done: mpsc::UnboundedSender<Q::Done>) {
-    let slots = Arc::new(Semaphore::new(Q::CONCURRENCY));
-    let running = Arc::new(AtomicUsize::new(0));
+async fn claim_loop<Q: Queue>(
+    app: App,
+    queue: Arc<Q>,
+    slots: Arc<Semaphore>,
+    done: mpsc::UnboundedSender<Q::Done>,
+) {
     let wake = app.wakes.of(Q::NAME);
+    let mut earliest = Instant::now();
     loop {
         // Taken before the table is looked at: a wake-up that comes during the look is not lost.
         let woken = wake.notified();
+        tokio::time::sleep_until(earliest).await;
+        earliest = Instant::now() + Q::PACE;
         let mut claimed = 0;
         let free = slots.available_permits();
-        let claim = if free > 0 && !app.shutdown.token.is_cancelled() { lease(&app) } else { None };
+        let claim = if free > 0 && !app.shutdown.token.is_cancelled() {
+            Lease::new(&app, app.clock.now())
+        } else {
+            None
+        };
         if let Some(lease) = claim {
             match queue.claim(lease, i64::try_from(free).unwrap_or(1)).await {
                 Ok(jobs) => {
                     claimed = jobs.len();
                     for job in jobs {
-                        run(&queue, job, &slots, &running, &done).await;
+                        let Ok(slot) = slots.clone().acquire_owned().await else { break };
+                        Place::new(queue.clone(), slot, done.clone()).run(job);
                     }
                 }
                 Err(error) => {
@@ -69,7 +88,7 @@ async fn claim_loop<Q: Queue>(app: App, queue: Arc<Q>, done: mpsc::UnboundedSend
             break;
         }
         // A full claim means that more may be due; but only when a slot is free to run it.
-        if claimed > 0 && claimed == free {
+        if claimed > 0 && claimed >= free {
             tokio::select! {
                 permit = slots.acquire() => drop(permit),
                 () = app.shutdown.token.cancelled() => {}
@@ -86,35 +105,6 @@ async fn claim_loop<Q: Queue>(app: App, queue: Arc<Q>, done: mpsc::UnboundedSend
     let _ = slots.acquire_many(u32::try_from(Q::CONCURRENCY).unwrap_or(u32::MAX)).await;
 }
 
-fn lease(app: &App) -> Option<Lease> {
-    let now = app.clock.now();
-    Some(Lease { token: app.ids.uuid(now), hub: app.member.number()?, now, until: now + LEASE })
-}
-
-async fn run<Q: Queue>(
-    queue: &Arc<Q>,
-    job: Q::Job,
-    slots: &Arc<Semaphore>,
-    running: &Arc<AtomicUsize>,
-    done: &mpsc::UnboundedSender<Q::Done>,
-) {
-    let Ok(permit) = slots.clone().acquire_owned().await else { return };
-    let (queue, done, running) = (queue.clone(), done.clone(), running.clone());
-    gauge::<Q>(running.fetch_add(1, Ordering::Relaxed) + 1);
-    tokio::spawn(async move {
-        let outcome = queue.run(job).await;
-        gauge::<Q>(running.fetch_sub(1, Ordering::Relaxed) - 1);
-        // The receiver lives as long as any sender does.
-        let _ = done.send(outcome);
-        drop(permit);
-    });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer jobs than 2^52")]
-fn gauge<Q: Queue>(running: usize) {
-    metrics::gauge!("trastienda_jobs_in_flight", "queue" => Q::NAME).set(running as f64);
-}
-
 async fn finish_loop<Q: Queue>(queue: Arc<Q>, mut done: mpsc::UnboundedReceiver<Q::Done>) {
     let mut batch = Vec::new();
     while done.recv_many(&mut batch, 500).await > 0 {
@@ -123,6 +113,10 @@ async fn finish_loop<Q: Queue>(queue: Arc<Q>, mut done: mpsc::UnboundedReceiver<
         // the rows are claimed again and these completions change nothing.
         let mut tries = 0u32;
         while let Err(error) = queue.finish(&batch).await {
+            if is_refused(&error) {
+                finish_each(&*queue, &batch).await;
+                break;
+            }
             tries += 1;
             tracing::error!(
                 queue = Q::NAME,
@@ -137,4 +131,25 @@ async fn finish_loop<Q: Queue>(queue: Arc<Q>, mut done: mpsc::UnboundedReceiver<
         }
         batch.clear();
     }
+}
+
+/// One completion that the database refuses holds up no other; its row is claimed again when its lease is over.
+async fn finish_each<Q: Queue>(queue: &Q, batch: &[Q::Done]) {
+    for done in batch.chunks(1) {
+        if let Err(error) = queue.finish(done).await {
+            metrics::counter!("trastienda_completions_refused_total", "queue" => Q::NAME).increment(1);
+            tracing::error!(
+                queue = Q::NAME,
+                error = format!("{error:#}"),
+                "the database refuses to take what was done: the job will be repeated"
+            );
+        }
+    }
+}
+
+/// Whether the database understood and said no, as opposed to being away, stopping or short of something (SQLSTATE
+/// classes 08, 53, 57 and 58, <https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn is_refused(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
+    code.is_some_and(|code| !["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)))
 }

@@ -83,7 +83,8 @@ pub(super) async fn list_old_held(
         from webhook_endpoints e
         join projects p on p.id = e.project_id
         join webhook_deliveries d on d.endpoint_id = e.id and d.project_id = e.project_id
-        where e.project_id = $1 and e.disabled_at is not null and d.status = 'pending' and d.created_at < $2
+        where e.project_id = $1 and e.disabled_at is not null and d.status = 'pending' and d.lease_token is null
+          and d.created_at < $2
         group by e.id, p.name, e.disabled_at
         order by e.id
         "#,
@@ -119,13 +120,14 @@ pub(super) async fn set_blanked_until(
             select min(v.created_at)
             from webhook_deliveries d
             join events v on v.project_id = d.project_id and v.id = d.event_id
-            where d.project_id = $1 and d.status = 'pending' and d.created_at >= $3 and d.created_at < $2
+            where d.project_id = $1 and d.status = 'pending' and d.id >= $3 and d.id < $4
         ))
         on conflict (project_id) do update set until = excluded.until
         "#,
         project.uuid(),
         until,
-        from,
+        lower_bound(from),
+        lower_bound(until),
     )
     .execute(conn)
     .await?;

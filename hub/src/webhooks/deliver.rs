@@ -8,36 +8,26 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http_body_util::BodyExt as _;
-use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret as _;
-use trastienda_protocol::ids::{EventId, Id as _, ProjectId};
-use trastienda_protocol::webhook::Secret;
-use url::Url;
+use reqwest::StatusCode;
 use uuid::Uuid;
 
 use super::failure::{Class, Failure};
 use super::health::record::Recorder;
+use super::in_flight::{InFlight, Slot};
 use super::store::{self, ClaimedDelivery};
-use super::wire::{Payload, signed_headers};
+use super::wire::{self, Reply};
 use super::{schedule, warn};
 use crate::app::App;
-use crate::outbound::REPLY_MAX;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
-use crate::seal::SealError;
 
-/// Names a replayed delivery on the wire.
-const REPLAY_HEADER: &str = "trastienda-replay";
-/// Bytes of a reply that are kept.
-const EXCERPT_MAX: usize = 1_024;
-/// Where receivers put it.
-const REQUEST_ID_HEADERS: [&str; 4] = ["x-request-id", "request-id", "x-correlation-id", "cf-ray"];
-const REQUEST_ID_MAX: usize = 128;
 /// How long a delivery waits for its turn under `rate_per_second` before it is put back.
 const TURN_MAX: Duration = Duration::from_secs(20);
+/// Deliveries in flight that an endpoint may have although few workers are free: the default of `max_in_flight`.
+const FEW: usize = 10;
 
 /// Deliveries per second, and what keeps them.
 type Rate = (u32, Arc<DefaultDirectRateLimiter>);
@@ -45,9 +35,17 @@ type Rate = (u32, Arc<DefaultDirectRateLimiter>);
 /// The queue of deliveries.
 pub struct Deliveries {
     app: App,
-    in_flight: Mutex<HashMap<Uuid, i32>>,
+    pub(super) in_flight: Arc<InFlight>,
     rates: Mutex<HashMap<(Uuid, bool), Rate>>,
     health: Recorder,
+}
+
+/// A delivery to be sent: claimed, or handed over as soon as it was written.
+#[derive(Debug)]
+pub struct Job {
+    pub(super) delivery: ClaimedDelivery,
+    pub(super) body: Bytes,
+    pub(super) slot: Slot,
 }
 
 /// An attempt that was made.
@@ -73,6 +71,8 @@ pub struct Attempted {
     pub verdict: Option<Verdict>,
     /// 410: nobody is there any more.
     pub is_gone: bool,
+    /// A probe keeps its place until what it showed is written: no second one goes in between.
+    pub(super) slot: Option<Slot>,
 }
 
 impl Deliveries {
@@ -80,19 +80,18 @@ impl Deliveries {
     pub fn new(app: &App) -> Self {
         Self {
             app: app.clone(),
-            in_flight: Mutex::default(),
+            in_flight: Arc::default(),
             rates: Mutex::default(),
             health: Recorder::default(),
         }
     }
 
-    fn count(&self, endpoint: Uuid, by: i32) {
-        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = in_flight.entry(endpoint).or_default();
-        *count += by;
-        if *count == 0 {
-            in_flight.remove(&endpoint);
-        }
+    /// How many workers one endpoint may have, whatever its `max_in_flight`, while so many are free: a quarter, and
+    /// the last quarter is for those that have few.
+    pub(super) fn share(free: usize) -> i32 {
+        const QUARTER: usize = Deliveries::CONCURRENCY / 4;
+        let share = if free > QUARTER { QUARTER } else { FEW };
+        i32::try_from(share).unwrap_or(i32::MAX)
     }
 
     /// The endpoint's own rate, or that of its replays.
@@ -112,8 +111,10 @@ impl Deliveries {
 
     /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
     async fn turn(&self, delivery: &ClaimedDelivery) {
-        for (is_replay, per_second) in [(false, delivery.rate_per_second), (true, delivery.replay_rate)] {
-            let rate = per_second.and_then(|rate| self.rate((delivery.endpoint_id, is_replay), rate));
+        for (is_replay, per_second) in
+            [(false, delivery.target.rate_per_second), (true, delivery.replay_rate)]
+        {
+            let rate = per_second.and_then(|rate| self.rate((delivery.target.id, is_replay), rate));
             if let Some(rate) = rate {
                 rate.until_ready().await;
             }
@@ -122,34 +123,48 @@ impl Deliveries {
 }
 
 impl Queue for Deliveries {
-    type Job = ClaimedDelivery;
+    type Job = Job;
     type Done = Attempted;
     const NAME: &'static str = "deliveries";
-    const CONCURRENCY: usize = 200;
+    const CONCURRENCY: usize = 512;
+    const PACE: Duration = Duration::from_millis(8);
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedDelivery>> {
-        let busy: (Vec<Uuid>, Vec<i32>) = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(id, count)| (*id, *count))
-            .unzip();
-        let claimed = store::claim_deliveries(&self.app.db, lease, limit, &busy.0, &busy.1).await?;
-        for delivery in &claimed {
-            self.count(delivery.endpoint_id, 1);
-        }
-        Ok(claimed)
+    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+        let share = Self::share(usize::try_from(limit).unwrap_or(0));
+        let busy = self.in_flight.busy();
+        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy).await?;
+        let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
+        let jobs = rows.into_iter().map(|(delivery, said)| {
+            let target = &delivery.target;
+            let places = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
+            claimed.entry(target.id).or_insert((0, places)).0 += 1;
+            let said = wire::Said {
+                event_id: delivery.event_id,
+                event_type: &delivery.event_type,
+                happened_at: said.occurred_at.unwrap_or(said.created_at),
+                data: &said.data,
+            };
+            let body = wire::body(delivery.project_id, &said);
+            let slot = self.in_flight.take(target.id, places);
+            Job { delivery, body, slot }
+        });
+        let jobs: Vec<Job> = jobs.collect();
+        self.in_flight.learn(&busy, &claimed, share);
+        Ok(jobs)
     }
 
-    async fn run(&self, delivery: ClaimedDelivery) -> Attempted {
+    async fn run(&self, job: Job) -> Attempted {
+        // The place is free when this ends, however it ends; a probe's once that is written.
+        let Job { delivery, body, slot } = job;
         if tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
+            self.in_flight.mark_behind(delivery.target.id);
             return Attempted::none(delivery, self.app.clock.now());
         }
         let at = self.app.clock.now();
         let started = Instant::now();
-        let reply = send(&self.app, &delivery, at).await;
-        let attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
+        let reply = wire::send(&self.app, &delivery, body, at).await;
+        let mut attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
+        attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
         let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
         let class = attempted.error_class.map_or("none", Class::as_str);
         metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
@@ -160,23 +175,24 @@ impl Queue for Deliveries {
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
+        let tried = done.iter().filter(|attempted| attempted.verdict.is_some());
+        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         let mut tx = self.app.db.begin().await?;
-        for attempted in done {
-            store::finish_delivery(&mut tx, attempted, now).await?;
-            if attempted.verdict.is_some() {
-                store::insert_log(&mut tx, self.app.ids.uuid(now), attempted).await?;
-            }
-        }
-        let announced = self.health.record(&self.app, &mut tx, done, now).await?;
+        store::finish_deliveries(&mut tx, done, now).await?;
+        store::insert_logs(&mut tx, &tried).await?;
+        let recorded = self.health.record(&self.app, &mut tx, done, now).await?;
         tx.commit().await?;
-        if announced {
+        if recorded.announced {
             warn::wake(&self.app);
         }
-        for attempted in done {
-            self.count(attempted.delivery.endpoint_id, -1);
+        for endpoint in recorded.closed {
+            // What it held is due.
+            self.in_flight.mark_behind(endpoint);
         }
         // A place is free again: what was held back by `max_in_flight` may go.
-        self.app.wakes.of(Self::NAME).notify_one();
+        if done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)) {
+            self.app.wakes.of(Self::NAME).notify_one();
+        }
         Ok(())
     }
 }
@@ -195,104 +211,9 @@ impl Attempted {
             request_id: None,
             verdict,
             is_gone: false,
+            slot: None,
         }
     }
-}
-
-struct Reply {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    request_id: Option<String>,
-    excerpt: String,
-}
-
-async fn send(app: &App, delivery: &ClaimedDelivery, now: DateTime<Utc>) -> Result<Reply, Failure> {
-    let event = EventId::from_uuid(delivery.event_id);
-    let payload = Payload {
-        id: event,
-        event_type: &delivery.event_type,
-        timestamp: trastienda_protocol::time::format(
-            delivery.occurred_at.unwrap_or(delivery.event_created_at),
-        ),
-        project: ProjectId::from_uuid(delivery.project_id),
-        data: delivery
-            .data
-            .as_object()
-            .ok_or_else(|| Failure::Build(format!("events.data of {event} is not an object")))?,
-    };
-    let body = serde_json::to_vec(&payload).map_err(|error| Failure::Build(error.to_string()))?;
-    let signed = signed_headers(event, now.timestamp(), &body, &secrets(app, delivery, now)?);
-    let url = Url::parse(&delivery.url).map_err(|error| Failure::Build(error.to_string()))?;
-    let mut request = app.outbound.request(Method::POST, url);
-    for (name, value) in own_headers(app, delivery)? {
-        request = request.header(name, value);
-    }
-    for (name, value) in signed {
-        request = request.header(name, value);
-    }
-    if delivery.is_replay {
-        request = request.header(REPLAY_HEADER, delivery.delivery_id().to_string());
-    }
-    let request = request.body(body).build().map_err(|error| Failure::Build(error.to_string()))?;
-    let response = app.outbound.send(request).await?;
-    let status = response.status();
-    let retry_after = retry_after(response.headers(), now);
-    let request_id = request_id(response.headers());
-    Ok(Reply { status, retry_after, request_id, excerpt: read_excerpt(response).await })
-}
-
-/// The current secret, and the one before while the rotation's overlap lasts.
-fn secrets(app: &App, delivery: &ClaimedDelivery, now: DateTime<Utc>) -> Result<Vec<Secret>, SealError> {
-    let previous = delivery
-        .previous_secret_sealed
-        .as_ref()
-        .filter(|_| delivery.previous_secret_expires_at.is_some_and(|at| at > now));
-    std::iter::once(&delivery.secret_sealed)
-        .chain(previous)
-        .map(|sealed| {
-            let text = app.sealer.open_text(store::SECRET_PURPOSE, sealed)?;
-            Secret::parse(text.expose_secret()).map_err(|_| SealError::Damaged)
-        })
-        .collect()
-}
-
-fn own_headers(app: &App, delivery: &ClaimedDelivery) -> Result<Vec<(String, String)>, SealError> {
-    let Some(sealed) = &delivery.headers_sealed else { return Ok(Vec::new()) };
-    let json = app.sealer.open(store::HEADERS_PURPOSE, sealed)?;
-    let headers: std::collections::BTreeMap<String, String> =
-        serde_json::from_slice(&json).map_err(|_| SealError::Damaged)?;
-    Ok(headers.into_iter().collect())
-}
-
-// Reading stops at the limit; a reply that goes on for ever costs no more than that.
-async fn read_excerpt(response: reqwest::Response) -> String {
-    let mut body = reqwest::Body::from(response);
-    let mut read = 0;
-    let mut kept = Vec::new();
-    while read < REPLY_MAX {
-        let Some(Ok(frame)) = body.frame().await else { break };
-        let Ok(data) = frame.into_data() else { continue };
-        read += data.len();
-        let room = EXCERPT_MAX.saturating_sub(kept.len());
-        kept.extend_from_slice(&data[..data.len().min(room)]);
-    }
-    String::from_utf8_lossy(&kept).replace('\0', "")
-}
-
-/// What the receiver calls the request, so that both sides can find it in their logs.
-fn request_id(headers: &reqwest::header::HeaderMap) -> Option<String> {
-    let text = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?.trim();
-    Some(text.chars().take(REQUEST_ID_MAX).collect::<String>()).filter(|text| !text.is_empty())
-}
-
-/// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &reqwest::header::HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?;
-    (date.to_utc() - now).to_std().ok()
 }
 
 fn decide(
@@ -303,7 +224,7 @@ fn decide(
     spread: f64,
 ) -> Attempted {
     let attempts = delivery.attempts + 1;
-    let schedule = delivery.retry_schedule.clone().unwrap_or_else(|| schedule::DEFAULT.to_vec());
+    let schedule = delivery.target.retry_schedule.clone().unwrap_or_else(|| schedule::DEFAULT.to_vec());
     let ended = at + chrono::TimeDelta::from_std(duration).unwrap_or_default();
     let retry = |after| match schedule::next(&schedule, attempts, after, ended, spread) {
         Some(at) => Verdict::Retry { at },

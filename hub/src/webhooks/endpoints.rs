@@ -1,6 +1,7 @@
 //! `/v1/webhook-endpoints`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -223,8 +224,9 @@ async fn test(
 ) -> Result<(StatusCode, Json<TestSent>)> {
     let id = parse_id(&id)?;
     let mut tx = app.db.begin().await?;
-    let row =
-        store::find_endpoint(&mut tx, caller.project.id, id).await?.ok_or(Error::NotFound("endpoint"))?;
+    let targets = store::list_targets(&mut tx, &[caller.project.id.uuid()]).await?;
+    let target = targets.into_iter().find(|target| target.id == id.uuid());
+    let target = target.ok_or(Error::NotFound("endpoint"))?;
     let mut data = serde_json::Map::new();
     data.insert(
         "message".to_owned(),
@@ -246,9 +248,18 @@ async fn test(
         blanked_at: None,
     };
     let delivery: DeliveryId = app.new_id();
-    let target = store::Target { id: row.id, events: row.events, ordered: row.ordered };
     crate::events::ingest::store_unannounced(&app, &mut tx, &event).await?;
-    store::insert_delivery(&mut tx, delivery, &target, &event).await?;
+    let row = store::NewDelivery {
+        id: delivery,
+        project_id: event.project_id,
+        target: Arc::new(target),
+        event_id: event.id,
+        event_type: event.event_type,
+        order_id: None,
+        created_at: event.created_at,
+        is_leased: false,
+    };
+    store::insert_deliveries(&mut tx, &[row], None).await?;
     tx.commit().await?;
     app.wakes.wake(Deliveries::NAME);
     Ok((StatusCode::ACCEPTED, Json(TestSent { event: event.id, delivery })))

@@ -1,15 +1,24 @@
-//! Writing an event's deliveries in the event's own transaction.
+//! Writing events' deliveries in the events' own transaction, and handing over what can be sent at once.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use trastienda_protocol::event::EventPattern;
-use trastienda_protocol::ids::DeliveryId;
+use trastienda_protocol::ids::Id as _;
+use uuid::Uuid;
 
-use super::deliver::Deliveries;
-use super::{store, warn};
+use super::deliver::{Deliveries, Job};
+use super::in_flight::Slot;
+use super::store::{self, ClaimedDelivery, NewDelivery, Target};
+use super::{warn, wire};
 use crate::app::App;
-use crate::events::{DeliveryState, Event, Subscriber};
+use crate::events::{DeliveryState, Event, Followed, Subscriber};
 use crate::http::Result;
+use crate::queue::Lease;
+use crate::queue::hand_over::{HandOver, Place};
 use crate::queue::worker::Queue as _;
 
 /// Hands events to the endpoints that subscribed to their type.
@@ -17,24 +26,51 @@ use crate::queue::worker::Queue as _;
 pub struct FanOut;
 
 impl Subscriber for FanOut {
-    fn on_event<'a>(
+    fn on_events<'a>(
         &'a self,
         app: &'a App,
         conn: &'a mut PgConnection,
-        event: &'a Event,
-    ) -> BoxFuture<'a, Result<()>> {
+        events: &'a [&'a Event],
+        at_once: bool,
+    ) -> BoxFuture<'a, Result<Box<dyn Followed>>> {
         Box::pin(async move {
-            for target in store::list_targets(conn, event.project_id).await? {
-                let wanted = target
-                    .events
-                    .iter()
-                    .any(|text| EventPattern::parse(text).is_ok_and(|p| p.matches(&event.event_type)));
-                if wanted && !warn::is_own_end(event, target.id) {
-                    let id: DeliveryId = app.new_id();
-                    store::insert_delivery(conn, id, &target, event).await?;
+            let mut fanned = Fanned::default();
+            let mut projects: Vec<Uuid> = events.iter().map(|event| event.project_id.uuid()).collect();
+            projects.sort_unstable();
+            projects.dedup();
+            let targets = Targets::new(store::list_targets(conn, &projects).await?);
+            let lease = if at_once { Lease::new(app, app.clock.now()) } else { None };
+            let mut rows = Vec::new();
+            for event in events {
+                let mut body = None;
+                for target in targets.of(event).filter(|target| !warn::is_own_end(event, target.id)) {
+                    let mut row = NewDelivery {
+                        id: app.new_id(),
+                        project_id: event.project_id,
+                        target: target.clone(),
+                        event_id: event.id,
+                        event_type: event.event_type.clone(),
+                        order_id: event.order_id.clone(),
+                        created_at: event.created_at,
+                        is_leased: false,
+                    };
+                    match lease.and_then(|lease| Some((lease, reserve(app, target)?))) {
+                        Some((lease, (place, slot))) => {
+                            row.is_leased = true;
+                            let body: &Bytes = body
+                                .get_or_insert_with(|| wire::body(event.project_id.uuid(), &event.into()));
+                            let delivery = claimed(&row, lease);
+                            fanned.at_once.push((place, Job { delivery, body: body.clone(), slot }));
+                        }
+                        None => fanned.waiting.push(target.id),
+                    }
+                    rows.push(row);
                 }
             }
-            Ok(())
+            if !rows.is_empty() {
+                store::insert_deliveries(conn, &rows, lease).await?;
+            }
+            Ok(Box::new(fanned) as Box<dyn Followed>)
         })
     }
 
@@ -48,5 +84,83 @@ impl Subscriber for FanOut {
 
     fn queue(&self) -> &'static str {
         Deliveries::NAME
+    }
+}
+
+/// The endpoints of some projects with the types that they want.
+struct Targets(HashMap<Uuid, Vec<Subscription>>);
+
+struct Subscription {
+    patterns: Vec<EventPattern>,
+    target: Arc<Target>,
+}
+
+impl Targets {
+    fn new(rows: Vec<Target>) -> Self {
+        let mut targets: HashMap<Uuid, Vec<Subscription>> = HashMap::new();
+        for target in rows {
+            let patterns = target.events.iter().filter_map(|text| EventPattern::parse(text).ok()).collect();
+            targets
+                .entry(target.project_id)
+                .or_default()
+                .push(Subscription { patterns, target: Arc::new(target) });
+        }
+        Self(targets)
+    }
+
+    fn of(&self, event: &Event) -> impl Iterator<Item = &Arc<Target>> {
+        let of_project = self.0.get(&event.project_id.uuid()).map(Vec::as_slice).unwrap_or_default();
+        let wants = |it: &&Subscription| it.patterns.iter().any(|pattern| pattern.matches(&event.event_type));
+        of_project.iter().filter(wants).map(|it| &it.target)
+    }
+}
+
+/// A worker and a place at the endpoint, if the delivery may be sent as soon as it is written.
+fn reserve(app: &App, target: &Target) -> Option<(Place<Deliveries>, Slot)> {
+    if target.is_holding || target.ordered || target.rate_per_second.is_some() {
+        return None;
+    }
+    let workers = app.deliveries.get()?;
+    let limit = target.max_in_flight.min(Deliveries::share(workers.free()));
+    let slot = workers.queue()?.in_flight.take_if_caught_up(target.id, limit)?;
+    Some((workers.reserve()?, slot))
+}
+
+fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
+    ClaimedDelivery {
+        project_id: row.project_id.uuid(),
+        id: row.id.uuid(),
+        event_id: row.event_id.uuid(),
+        event_type: row.event_type.clone(),
+        attempts: 0,
+        is_replay: false,
+        is_probe: false,
+        replay_rate: None,
+        lease_token: lease.token,
+        target: row.target.clone(),
+    }
+}
+
+/// What the transaction wrote: deliveries to be sent at once, and endpoints whose deliveries wait for a claim.
+#[derive(Default)]
+struct Fanned {
+    at_once: Vec<(Place<Deliveries>, Job)>,
+    waiting: Vec<Uuid>,
+}
+
+impl Followed for Fanned {
+    fn committed(self: Box<Self>, app: &App) {
+        for (place, job) in self.at_once {
+            place.run(job);
+        }
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Some(queue) = app.deliveries.get().and_then(HandOver::queue) {
+            for endpoint in self.waiting {
+                queue.in_flight.mark_behind(endpoint);
+            }
+        }
+        app.wakes.wake(Deliveries::NAME);
     }
 }

@@ -1,7 +1,8 @@
 //! Webhooks out: every event goes, signed, to every endpoint that subscribed to its type.
 //!
 //! Invariants:
-//! - A delivery is written in the transaction of its event ([`fan_out`]); the row is the job ([`deliver`]).
+//! - A delivery is written in the transaction of its event ([`fan_out`]); the row is the job ([`deliver`]). If a
+//!   worker and a place at the endpoint are free, the row is written leased and sent without a claim.
 //! - What goes over the wire is Standard Webhooks: `webhook-id` is the event's id, the same in every attempt.
 //! - An endpoint has at most `max_in_flight` deliveries under way from one hub; one that hangs costs the others nothing.
 //! - An endpoint that is down, or disabled, holds its deliveries: they wait, are counted, and spend no attempts ([`health`]).
@@ -13,6 +14,7 @@ pub mod endpoints;
 pub mod failure;
 mod fan_out;
 pub mod health;
+mod in_flight;
 pub mod model;
 pub mod recovery;
 pub mod replays;
@@ -29,7 +31,9 @@ use crate::queue::worker;
 
 /// Starts the slice's queues and what watches its circuits.
 pub fn start(app: &App) {
-    worker::start(app, deliver::Deliveries::new(app));
+    let deliveries = worker::start(app, deliver::Deliveries::new(app));
+    // Set once: a hub starts its tasks once.
+    let _ = app.deliveries.set(deliveries);
     worker::start(app, replays::Replays::new(app));
     app.shutdown.spawn(health::probe::run(app.clone()));
 }

@@ -317,3 +317,65 @@ async fn a_time_range_is_replayed_after_a_dry_run(pool: PgPool) {
     let wrong = test.post(&key, &path, json!({"until": "2026-01-01T00:00:00Z", "status": "sent"})).await;
     assert_eq!(wrong.pointers(), ["/since", "/status"]);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_completion_that_the_database_refuses_holds_up_no_other(pool: PgPool) {
+    let (test, receiver) = (TestApp::new(pool.clone()).await, Receiver::start().await);
+    let (_, key) = test.project().await;
+    let body = json!({"url": receiver.url(), "events": ["*"], "max_in_flight": 1});
+    let (id, _) = endpoint(&test, &key, body).await;
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+             $$ begin raise exception 'refused'; end $$;
+         create trigger refuse before insert on webhook_logs
+             for each row when (new.event = 'poison.pill') execute function refuse()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    test.post(&key, "/v1/events", json!({"type": "poison.pill", "data": {}})).await;
+    test.until("it was sent", async || (receiver.received().len() == 1).then_some(())).await;
+    let healthy = order(&test, &key).await;
+    // Neither the queue nor the endpoint's only place stays with what could not be written.
+    test.until("the next is sent and written", async || {
+        let shown = test.get(&key, &format!("/v1/events/{healthy}")).await;
+        (shown.body["deliveries"][0]["status"] == "sent").then_some(())
+    })
+    .await;
+    let waiting = test.get(&key, &format!("/v1/webhook-deliveries?endpoint={id}&status=pending")).await;
+    assert_eq!(waiting.body["data"][0]["event_type"], "poison.pill");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stopping_hub_finishes_what_is_in_flight_and_begins_nothing(pool: PgPool) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let test = TestApp::new(pool.clone()).await;
+    let (_, key) = test.project().await;
+    let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", receiver.local_addr().unwrap());
+    endpoint(&test, &key, json!({"url": url, "events": ["*"], "max_in_flight": 1})).await;
+    let (first, second) = (order(&test, &key).await, order(&test, &key).await);
+    let (mut stream, _) = receiver.accept().await.unwrap();
+    let mut request = [0u8; 64];
+    assert!(stream.read(&mut request).await.unwrap() > 0);
+    test.app.shutdown.token.cancel();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(test.app.shutdown.finish().await, "something did not end");
+    let mut statuses = Vec::new();
+    for event in [first, second] {
+        let shown = test.get(&key, &format!("/v1/events/{event}")).await;
+        let delivery = &shown.body["deliveries"][0];
+        statuses.push((
+            delivery["status"].as_str().unwrap().to_owned(),
+            delivery["attempt_count"].as_i64().unwrap(),
+        ));
+    }
+    statuses.sort();
+    assert_eq!(statuses, [("pending".to_owned(), 0), ("sent".to_owned(), 1)]);
+    let leased: i64 =
+        sqlx::query_scalar("select count(*) from webhook_deliveries where lease_token is not null")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(leased, 0);
+}

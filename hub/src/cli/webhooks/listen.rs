@@ -26,7 +26,7 @@ use crate::db::Store;
 use crate::events::tail::{self, Tailed};
 use crate::outbound::{AllowList, Outbound};
 use crate::webhooks::store;
-use crate::webhooks::wire::{Payload, signed_headers};
+use crate::webhooks::wire::{self, Said, signed_headers};
 
 /// How often the table is looked at.
 const POLL: Duration = Duration::from_millis(300);
@@ -210,16 +210,15 @@ impl Listener {
 
     async fn forward(&self, event: &Tailed) -> anyhow::Result<()> {
         let id = EventId::from_uuid(event.id);
-        let payload = Payload {
-            id,
+        let said = Said {
+            event_id: event.id,
             event_type: &event.event_type,
-            timestamp: time::format(event.occurred_at.unwrap_or(event.created_at)),
-            project: self.project,
+            happened_at: event.occurred_at.unwrap_or(event.created_at),
             data: event.data.as_object().context("the event's data is not an object")?,
         };
-        let body = serde_json::to_vec(&payload)?;
+        let body = wire::body(self.project.uuid(), &said);
         let mut request = self.client.operator().post(self.forward.clone());
-        for (name, value) in signed_headers(id, SystemClock.now().timestamp(), &body, &self.secrets) {
+        for (name, value) in signed_headers(event.id, SystemClock.now().timestamp(), &body, &self.secrets) {
             request = request.header(name, value);
         }
         let started = Instant::now();

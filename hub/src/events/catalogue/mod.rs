@@ -85,16 +85,14 @@ pub fn check(event_type: &str, data: &Map<String, Value>) -> Vec<FieldError> {
     }
 }
 
-/// Flags a stored event with what its data has wrong. Nearly none has: then nothing is written.
-pub(super) async fn flag(
-    conn: &mut PgConnection,
-    event: &mut Event,
-    errors: &[FieldError],
-) -> anyhow::Result<()> {
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let errors = serde_json::to_value(errors)?;
+/// The errors as an event keeps them; nothing when there are none.
+pub(super) fn to_json(errors: &[FieldError]) -> Option<Value> {
+    if errors.is_empty() { None } else { serde_json::to_value(errors).ok() }
+}
+
+/// Flags an event that was just written with what its data has wrong. Nearly none has: then nothing is written.
+pub(super) async fn flag(conn: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+    let Some(errors) = &event.schema_errors else { return Ok(()) };
     sqlx::query!(
         "update events set schema_errors = $3 where project_id = $1 and id = $2",
         event.project_id.uuid(),
@@ -104,6 +102,5 @@ pub(super) async fn flag(
     .execute(conn)
     .await?;
     metrics::counter!("trastienda_events_flagged_total", "type" => event.event_type.clone()).increment(1);
-    event.schema_errors = Some(errors);
     Ok(())
 }

@@ -22,26 +22,38 @@ pub(crate) struct Recorder {
     suspects: Mutex<HashSet<Uuid>>,
 }
 
+/// What a batch changed.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// Something was announced: wake after the commit ([`warn::wake`]).
+    pub(crate) announced: bool,
+    /// The endpoints whose circuit closed: what they hold is due.
+    pub(crate) closed: Vec<Uuid>,
+}
+
 impl Recorder {
-    /// Writes what changed. True when something was announced: then wake after the commit ([`warn::wake`]).
+    /// Writes what changed.
     pub(crate) async fn record(
         &self,
         app: &App,
         conn: &mut PgConnection,
         done: &[Attempted],
         now: DateTime<Utc>,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Recorded> {
         let concerned = self.concerned(done);
         if concerned.is_empty() {
-            return Ok(false);
+            return Ok(Recorded::default());
         }
         let ids: Vec<Uuid> = concerned.keys().copied().collect();
-        let mut announced = false;
+        let mut recorded = Recorded::default();
         // Locked in the order of their ids: two hubs that finish at once wait for each other, never in a circle.
         for row in store::lock_health(conn, &ids).await? {
             let attempts = concerned.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let settled = settle(app, conn, &row, attempts, now).await?;
-            announced |= settled.announced;
+            recorded.announced |= settled.announced;
+            if settled.is_healthy && row.health.open_until.is_some() {
+                recorded.closed.push(row.id);
+            }
             let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
             if settled.is_healthy {
                 suspects.remove(&row.id);
@@ -49,7 +61,7 @@ impl Recorder {
                 suspects.insert(row.id);
             }
         }
-        Ok(announced)
+        Ok(recorded)
     }
 
     fn concerned<'a>(&self, done: &'a [Attempted]) -> BTreeMap<Uuid, Vec<&'a Attempted>> {
@@ -57,10 +69,10 @@ impl Recorder {
         let mut all: BTreeMap<Uuid, Vec<&Attempted>> = BTreeMap::new();
         let mut concerned: HashSet<Uuid> = HashSet::new();
         for attempted in done.iter().filter(|attempted| attempted.verdict.is_some()) {
-            let id = attempted.delivery.endpoint_id;
+            let id = attempted.delivery.target.id;
             all.entry(id).or_default().push(attempted);
             let failed = attempted.verdict != Some(Verdict::Done);
-            if failed || attempted.delivery.is_failing || suspects.contains(&id) {
+            if failed || attempted.delivery.target.is_failing || suspects.contains(&id) {
                 concerned.insert(id);
             }
         }

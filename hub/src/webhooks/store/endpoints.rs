@@ -241,7 +241,7 @@ pub(crate) async fn count_held(
         select count(*) as "count!"
         from webhook_deliveries d
         join webhook_endpoints e on e.project_id = d.project_id and e.id = d.endpoint_id
-        where d.project_id = $1 and d.endpoint_id = $2 and d.status = 'pending'
+        where d.project_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and d.lease_token is null
           and (e.disabled_at is not null or e.open_until is not null)
         "#,
         project.uuid(),

@@ -149,7 +149,7 @@ pub(crate) async fn disable_endpoint(
     Ok(result.rows_affected() == 1)
 }
 
-/// How many deliveries wait for each of these endpoints.
+/// How many deliveries wait for each of these endpoints; those under way are not counted.
 pub(crate) async fn count_waiting(
     conn: &mut PgConnection,
     project: ProjectId,
@@ -159,7 +159,7 @@ pub(crate) async fn count_waiting(
         r#"
         select wanted.id as "id!", (
             select count(*) from webhook_deliveries d
-            where d.endpoint_id = wanted.id and d.status = 'pending' and d.project_id = $1
+            where d.endpoint_id = wanted.id and d.status = 'pending' and d.lease_token is null and d.project_id = $1
         ) as "count!"
         from unnest($2::uuid[]) as wanted(id)
         "#,

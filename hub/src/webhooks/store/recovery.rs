@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
-use trastienda_protocol::ids::{EndpointId, Id as _, ProjectId};
+use trastienda_protocol::ids::{EndpointId, Id as _, ProjectId, lower_bound};
 
 use crate::webhooks::recovery::{Replay, WindowStats};
+
+/// A delivery's id is made a moment after its event's time; no longer than this.
+pub(super) const ID_LATE: TimeDelta = TimeDelta::minutes(1);
 
 /// How many deliveries a replay would send.
 pub(crate) async fn count_replay(
@@ -20,6 +23,7 @@ pub(crate) async fn count_replay(
         where project_id = $1
           and endpoint_id = $2
           and created_at >= $3 and created_at < $4
+          and id >= $7 and id < $8
           and ($5::text is null or event_type = $5)
           and (status = 'failed' or (status = 'sent' and not $6))
           -- What has no payload any more cannot go again.
@@ -34,6 +38,8 @@ pub(crate) async fn count_replay(
         replay.until,
         replay.event_type,
         replay.only_failed,
+        lower_bound(replay.since),
+        lower_bound(replay.until + ID_LATE),
     )
     .fetch_one(conn)
     .await
@@ -50,10 +56,11 @@ pub(crate) async fn mark_replayed(
     let result = sqlx::query!(
         r#"
         update webhook_deliveries d
-        set status = 'pending', attempts = 0, finished_at = null, is_replay = true, replay_rate = null, run_at = $7
+        set status = 'pending', attempts = 0, finished_at = null, is_replay = true, replay_rate = null, run_at = $9
         where project_id = $1
           and endpoint_id = $2
           and created_at >= $3 and created_at < $4
+          and id >= $7 and id < $8
           and ($5::text is null or event_type = $5)
           and (status = 'failed' or (status = 'sent' and not $6))
           and exists (
@@ -67,6 +74,8 @@ pub(crate) async fn mark_replayed(
         replay.until,
         replay.event_type,
         replay.only_failed,
+        lower_bound(replay.since),
+        lower_bound(replay.until + ID_LATE),
         now,
     )
     .execute(conn)

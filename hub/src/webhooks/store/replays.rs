@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
-use trastienda_protocol::ids::{EndpointId, Id as _, ProjectId};
+use trastienda_protocol::ids::{EndpointId, Id as _, ProjectId, lower_bound};
 use uuid::Uuid;
 
+use super::recovery::ID_LATE;
 use crate::queue::Lease;
 use crate::webhooks::recovery::Replay;
 
@@ -19,7 +20,6 @@ pub struct ClaimedReplay {
     pub(crate) event_type: Option<String>,
     pub(crate) only_failed: bool,
     pub(crate) rate_per_second: i32,
-    pub(crate) released_at: Option<DateTime<Utc>>,
     pub(crate) released_id: Option<Uuid>,
     pub(crate) lease_token: Uuid,
 }
@@ -73,7 +73,7 @@ pub(crate) async fn claim_replays(db: &PgPool, lease: Lease, limit: i64) -> sqlx
             -- Another hub's claim is under way on these rows.
             for update skip locked
         )
-        returning project_id, id, endpoint_id, since, until, event_type, only_failed, rate_per_second, released_at,
+        returning project_id, id, endpoint_id, since, until, event_type, only_failed, rate_per_second,
                   released_id, $3::uuid as "lease_token!"
         "#,
         lease.now,
@@ -112,7 +112,8 @@ pub(crate) async fn count_unattempted(conn: &mut PgConnection, replay: &ClaimedR
         from (
             select
             from webhook_deliveries
-            where endpoint_id = $1 and status = 'pending' and attempts = 0 and replay_rate is not null
+            where endpoint_id = $1 and status = 'pending' and lease_token is null and attempts = 0
+              and replay_rate is not null
             limit $2
         ) as waiting
         "#,
@@ -134,19 +135,20 @@ pub(crate) async fn release(
         Released,
         r#"
         with chosen as (
-            select d.project_id, d.id, row_number() over (order by d.created_at, d.id) - 1 as place
+            select d.project_id, d.id, row_number() over (order by d.id) - 1 as place
             from webhook_deliveries d
             where d.project_id = $1
               and d.endpoint_id = $2
+              -- The order of these ids is that of `created_at`; what was released lies before.
+              and d.id > $5 and d.id < $6
               and d.created_at >= $3 and d.created_at < $4
-              and ($5::timestamptz is null or (d.created_at, d.id) > ($5, $6))
               and ($7::text is null or d.event_type = $7)
               and (d.status = 'failed' or (d.status = 'sent' and not $8))
               and exists (
                   select from events v
                   where v.project_id = d.project_id and v.id = d.event_id and v.blanked_at is null
               )
-            order by d.created_at, d.id
+            order by d.id
             limit $9
         )
         update webhook_deliveries d
@@ -160,8 +162,8 @@ pub(crate) async fn release(
         replay.endpoint_id,
         replay.since,
         replay.until,
-        replay.released_at,
-        replay.released_id,
+        replay.released_id.unwrap_or_else(|| lower_bound(replay.since)),
+        lower_bound(replay.until + ID_LATE),
         replay.event_type,
         replay.only_failed,
         room,
@@ -180,7 +182,7 @@ pub(crate) async fn move_replay(
     next: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    let last = released.iter().map(|one| (one.created_at, one.id)).max();
+    let last = released.iter().max_by_key(|one| one.id);
     sqlx::query!(
         r#"
         update webhook_replays
@@ -191,8 +193,8 @@ pub(crate) async fn move_replay(
         "#,
         replay.project_id,
         replay.id,
-        last.map(|(at, _)| at),
-        last.map(|(_, id)| id),
+        last.map(|one| one.created_at),
+        last.map(|one| one.id),
         i64::try_from(released.len()).unwrap_or(i64::MAX),
         next,
         now,

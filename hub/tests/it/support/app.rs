@@ -100,8 +100,8 @@ impl TestApp {
             shutdown: Shutdown::default(),
             metrics: telemetry::start_metrics().unwrap(),
         };
-        let (app, wakes) = App::build(parts).await.unwrap();
-        serve::start_tasks(&app, wakes);
+        let (app, inboxes) = App::build(parts).await.unwrap();
+        serve::start_tasks(&app, inboxes);
         let (router, _) = router::build(&app);
         let router = router.layer(Extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9)))));
         let test = Self { app, clock, router };

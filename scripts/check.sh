@@ -19,6 +19,8 @@ scripts/licences.py
 step 'php and shell syntax'
 git ls-files -z '*.php' | xargs -0 -n 50 -P 2 sh -c 'for file; do php -l "$file" >/dev/null || exit 255; done' sh
 git ls-files -z '*.sh' .ci/run | xargs -0 -n 1 bash -n
+step 'php style'
+scripts/php-style.sh
 step 'generated files'
 # .sqlx/ and docs/openapi.json; the extension's stub is compared with the loaded module by its own tests.
 scripts/build.sh

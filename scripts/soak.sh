@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What is too long for `make test`: ten minutes of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`),
-# and the extension's memory under valgrind where that is installed.
+# What is too long for `make test`: ten thousand deliveries and ten thousand payments under every fault at once, ten minutes
+# of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`), and the extension's memory under valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -10,7 +10,11 @@ if command -v valgrind >/dev/null; then
 else
   echo 'valgrind is not installed: the memory of the extension is not checked'
 fi
+seed=$(date +%Y%m%d)
+"$target/debug/faults" --seed "$seed" --deliveries 10000
+"$target/debug/faults" --hanging 5000
 if (($# == 0)); then
-  set -- --seed "$(date +%Y%m%d)"
+  set -- --seed "$seed"
 fi
+"$target/debug/payments-under-fire" --seed "$seed" --payments "${PAYMENTS:-10000}"
 exec "$target/debug/soak" "$@"

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true
 target=${CARGO_TARGET_DIR:-$PWD/target}
 export TRASTIENDA_SO=$target/debug/libtrastienda.so
+export TRASTIENDA_BIN=$target/debug
 
 step() { printf '\n== %s\n' "$*"; }
 

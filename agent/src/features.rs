@@ -69,7 +69,7 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, request: Request) -> Res
     }
 }
 
-/// `GET /v1/features/{flag}`: one that nobody set is off, as at the hub.
+/// `GET /v1/features/{flag}`: one that nobody knows is off, as at the hub.
 pub(crate) async fn one(
     State(core): State<Arc<Core>>,
     Path(flag): Path<String>,
@@ -77,8 +77,10 @@ pub(crate) async fn one(
 ) -> Result<Response, Refusal> {
     match current(&core).await {
         Some(known) if is_flag(&flag) => {
-            let enabled = known.flags.get(&flag).copied().unwrap_or(false);
-            Ok(answer(&core, &known, json!({"flag": flag, "enabled": enabled})))
+            let enabled = known.flags.get(&flag).copied();
+            let body =
+                json!({"flag": flag, "enabled": enabled.unwrap_or(false), "is_known": enabled.is_some()});
+            Ok(answer(&core, &known, body))
         }
         // The hub says what is wrong with it.
         _ => proxy::pass(State(core), request).await,

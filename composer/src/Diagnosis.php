@@ -47,7 +47,7 @@ final class Diagnosis
             'agent' => $agent,
             'hub' => $hub,
             'key_last_four' => $this->settings->keyLastFour(),
-            'reachable' => $agent['reachable'] || $hub['accepted'],
+            'reachable' => $agent['reachable'] === true || $hub['accepted'] === true,
         ];
     }
 

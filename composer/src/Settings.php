@@ -17,7 +17,9 @@ final class Settings
 {
     public const DEFAULT_SOCKET = '/run/trastienda/agent.sock';
 
-    private const TRANSPORTS = ['auto', 'extension', 'socket', 'http', 'null'];
+    private const TRANSPORTS = ['auto', 'extension', 'socket', 'http', 'log', 'null'];
+
+    private const FALLBACKS = ['http', 'queue', 'throw'];
 
     private function __construct(
         public readonly bool $enabled,
@@ -28,12 +30,15 @@ final class Settings
         public readonly ?string $socket,
         public readonly Timeouts $timeouts,
         public readonly int $featureTtl,
+        public readonly bool $afterCommit,
+        public readonly OutboxSettings $outbox,
+        public readonly QueueSettings $queue,
         private readonly ?InvalidConfig $problem,
     ) {
     }
 
     /**
-     * @param  array<string, mixed>  $config
+     * @param  array<array-key, mixed>  $config
      */
     public static function fromConfig(#[SensitiveParameter] array $config): self
     {
@@ -59,9 +64,12 @@ final class Settings
             socket: self::text($config['socket'] ?? null),
             timeouts: $timeouts,
             featureTtl: max(0, (int) ($config['feature_ttl'] ?? 30)),
+            afterCommit: (bool) ($config['after_commit'] ?? true),
+            outbox: OutboxSettings::fromConfig((array) ($config['outbox'] ?? [])),
+            queue: QueueSettings::fromConfig((array) ($config['queue'] ?? [])),
             problem: match (true) {
                 ! in_array($transport, self::TRANSPORTS, true) => InvalidConfig::unknownTransport($transport),
-                ! in_array($fallback, ['http', 'throw'], true) => InvalidConfig::unknownFallback($fallback),
+                ! in_array($fallback, self::FALLBACKS, true) => InvalidConfig::unknownFallback($fallback),
                 $url !== null && preg_match('#^https?://[^/\s]+#i', $url) !== 1 => InvalidConfig::badUrl($url),
                 default => $problem,
             },

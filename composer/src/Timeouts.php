@@ -21,7 +21,7 @@ final class Timeouts
     }
 
     /**
-     * @param  array<string, mixed>  $config
+     * @param  array<array-key, mixed>  $config
      */
     public static function fromConfig(array $config): self
     {
@@ -46,7 +46,7 @@ final class Timeouts
     }
 
     /**
-     * @param  array<string, mixed>  $config
+     * @param  array<array-key, mixed>  $config
      */
     private static function millis(array $config, string $name, int $default): int
     {

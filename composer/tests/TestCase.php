@@ -4,12 +4,15 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Tests;
 
+use ArrayObject;
 use Illuminate\Contracts\Console\Kernel as ConsoleKernel;
 use Illuminate\Contracts\Debug\ExceptionHandler;
 use Illuminate\Contracts\Http\Kernel as HttpKernel;
 use Illuminate\Foundation\Application;
 use Illuminate\Foundation\PackageManifest;
 use Illuminate\Foundation\Testing\TestCase as FoundationTestCase;
+use Throwable;
+use Trastienda\Laravel\Instances;
 use Trastienda\Laravel\Tests\Support\StubServer;
 use Trastienda\Laravel\Tests\Support\Workspace;
 use Trastienda\Laravel\Trastienda;
@@ -66,15 +69,24 @@ abstract class TestCase extends FoundationTestCase
             $this->app['config']->set("trastienda.$name", $value);
         }
 
-        foreach ([
-            \Trastienda\Laravel\Settings::class, \Trastienda\Laravel\Contracts\Transport::class,
-            \Trastienda\Laravel\Payments\Payments::class, \Trastienda\Laravel\Features\Features::class,
-            Trastienda::class,
-        ] as $abstract) {
-            $this->app->forgetInstance($abstract);
-        }
+        Instances::forget($this->app);
+    }
 
-        \Trastienda\Laravel\Facades\Trastienda::clearResolvedInstances();
+    /**
+     * What is reported to Laravel's exception handler from here on.
+     *
+     * @return ArrayObject<int, Throwable>
+     */
+    protected function reported(): ArrayObject
+    {
+        $reported = new ArrayObject();
+        $this->app->make(ExceptionHandler::class)->reportable(function (Throwable $exception) use ($reported): bool {
+            $reported->append($exception);
+
+            return false;
+        });
+
+        return $reported;
     }
 
     protected function trastienda(): Trastienda

@@ -16,6 +16,11 @@ if (is_file(__DIR__.'/../vendor/autoload.php')) {
 
 require_once 'Illuminate/autoload.php';
 
+if (stream_resolve_include_path('Symfony/Component/Mailer/autoload.php') !== false) {
+    // Not among what Laravel 8 needs.
+    require_once 'Symfony/Component/Mailer/autoload.php';
+}
+
 spl_autoload_register(static function (string $class): void {
     $roots = [
         'Trastienda\\Laravel\\Tests\\' => __DIR__.'/',

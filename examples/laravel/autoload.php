@@ -12,6 +12,11 @@ declare(strict_types=1);
 
 require_once 'Illuminate/autoload.php';
 
+// Laravel's HTTP client, for the shop that calls Mercado Pago itself.
+if (stream_resolve_include_path('GuzzleHttp/autoload.php') !== false) {
+    require_once 'GuzzleHttp/autoload.php';
+}
+
 $register = static function (string $prefix, string $directory): void {
     spl_autoload_register(static function (string $class) use ($prefix, $directory): void {
         $file = $directory.'/'.str_replace('\\', '/', substr($class, strlen($prefix))).'.php';

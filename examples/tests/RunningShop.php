@@ -4,7 +4,9 @@ declare(strict_types=1);
 
 namespace Trastienda\Examples\Tests;
 
+use Illuminate\Filesystem\Filesystem;
 use RuntimeException;
+use Trastienda\Laravel\Tests\Support\RealStack;
 use Trastienda\Laravel\Tests\Support\Workspace;
 
 /**
@@ -17,22 +19,63 @@ final class RunningShop
     /** @var resource|null */
     private $process = null;
 
-    private string $address = '';
+    private readonly string $address;
 
     /** @var array<string, string> */
     private readonly array $environment;
 
-    public function __construct(private readonly string $shop, string $socket)
+    /**
+     * @param  array<string, string>  $environment
+     * @param  \Closure(string): array<string, string>|null  $more
+     */
+    private function __construct(private readonly string $directory, array $environment, ?\Closure $more = null)
     {
-        $this->environment = [
-            'PATH' => (string) getenv('PATH'),
-            'APP_KEY' => 'base64:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+        $this->address = '127.0.0.1:'.RealStack::freePort();
+        $this->environment = $environment + ($more === null ? [] : $more($this->url()));
+    }
+
+    /**
+     * The shop where it is, beside an agent of the tests.
+     */
+    public static function beside(string $shop, string $socket): self
+    {
+        return new self(dirname(__DIR__)."/$shop", [
             'SHOP_STORAGE' => Workspace::make()->path('shop-'.bin2hex(random_bytes(4))),
             'TRASTIENDA_API_KEY' => 'tk_test_abcdefghijkl_secretsecretWXYZ',
             'TRASTIENDA_SOCKET' => $socket,
             'TRASTIENDA_TRANSPORT' => 'socket',
             'TRASTIENDA_WEBHOOK_SECRET' => self::SECRET,
-        ];
+        ]);
+    }
+
+    /**
+     * A copy of the shop that knows nothing of Trastienda yet but its code: what `.env` says is still to be written.
+     *
+     * @param  array<string, string>  $environment
+     * @param  \Closure(string): array<string, string>|null  $more  what depends on the shop's address
+     */
+    public static function copyOf(string $shop, string $to, array $environment = [], ?\Closure $more = null): self
+    {
+        $files = new Filesystem();
+        $files->copyDirectory(dirname(__DIR__)."/$shop", "$to/shop");
+        $files->delete("$to/shop/.env");
+        $files->deleteDirectory("$to/shop/storage");
+        symlink(dirname(__DIR__).'/laravel', "$to/laravel");
+
+        return new self("$to/shop", ['SHOP_STORAGE' => "$to/storage"] + $environment, $more);
+    }
+
+    /**
+     * @return list<string> the shop's own files, but for what it writes
+     */
+    public function files(): array
+    {
+        return array_values(array_map(fn (\SplFileInfo $file): string => $file->getPathname(), (new Filesystem())->allFiles($this->directory, true)));
+    }
+
+    public function url(): string
+    {
+        return "http://$this->address";
     }
 
     /**
@@ -40,7 +83,7 @@ final class RunningShop
      */
     public function artisan(string ...$arguments): array
     {
-        $process = proc_open([PHP_BINARY, 'artisan', ...$arguments], [1 => ['pipe', 'w'], 2 => ['pipe', 'w']], $pipes, $this->directory(), $this->environment);
+        $process = proc_open([PHP_BINARY, 'artisan', ...$arguments], [1 => ['pipe', 'w'], 2 => ['pipe', 'w']], $pipes, $this->directory, $this->environment());
         $output = stream_get_contents($pipes[1]).stream_get_contents($pipes[2]);
 
         return [proc_close($process), $output];
@@ -48,17 +91,12 @@ final class RunningShop
 
     public function serve(): void
     {
-        // Port 0 is not one that PHP's server chooses by itself in every version.
-        $probe = stream_socket_server('tcp://127.0.0.1:0');
-        $this->address = (string) stream_socket_get_name($probe, false);
-        fclose($probe);
-
         $this->process = proc_open(
             [PHP_BINARY, '-S', $this->address, '-t', 'public', 'public/index.php'],
             [1 => ['file', '/dev/null', 'w'], 2 => ['pipe', 'w']],
             $pipes,
-            $this->directory(),
-            $this->environment,
+            $this->directory,
+            $this->environment(),
         ) ?: throw new RuntimeException('PHP did not start.');
 
         stream_set_timeout($pipes[2], 10);
@@ -74,6 +112,7 @@ final class RunningShop
         if ($this->process !== null) {
             proc_terminate($this->process, 9);
             proc_close($this->process);
+            $this->process = null;
         }
     }
 
@@ -120,8 +159,15 @@ final class RunningShop
         return $this->call('POST', '/webhooks/trastienda', $body, ['webhook-id' => $id, 'webhook-timestamp' => (string) $at, 'webhook-signature' => "v1,$signature"]);
     }
 
-    private function directory(): string
+    /**
+     * @return array<string, string>
+     */
+    private function environment(): array
     {
-        return dirname(__DIR__)."/$this->shop";
+        return $this->environment + [
+            'PATH' => (string) getenv('PATH'),
+            'APP_KEY' => 'base64:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+            'APP_URL' => $this->url(),
+        ];
     }
 }

@@ -118,7 +118,7 @@ final class ShopsTest extends TestCase
 
     public function test_with_nobody_there_the_sale_is_kept_and_the_answer_says_so(): void
     {
-        $this->shop = new RunningShop('shop-a', Workspace::make()->path('nobody.sock'));
+        $this->shop = RunningShop::beside('shop-a', Workspace::make()->path('nobody.sock'));
         $this->shop->artisan('migrate', '--force');
         $this->shop->serve();
 
@@ -146,7 +146,7 @@ final class ShopsTest extends TestCase
     {
         $socket = Workspace::make()->path('agent-'.bin2hex(random_bytes(4)).'.sock');
         $this->agent = StubServer::start("unix://$socket", $answers);
-        $this->shop = new RunningShop($name, $socket);
+        $this->shop = RunningShop::beside($name, $socket);
         self::assertSame(0, $this->shop->artisan('migrate', '--force')[0]);
         $this->shop->serve();
     }

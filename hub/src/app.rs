@@ -94,8 +94,8 @@ impl App {
     pub async fn build(parts: Parts) -> anyhow::Result<(Self, Inboxes)> {
         let Parts { db, config, sealer, clock, ids, shutdown, metrics } = parts;
         let fingerprint_key = hub_secret(&db, &sealer, "fingerprint").await?;
-        let own = own_addresses(&db, &config);
-        let outbound = Outbound::new(config.outbound_allow.clone(), own)?;
+        let own = own_addresses(&db, &config).await;
+        let outbound = Outbound::new(config.outbound_allow.clone(), own, config.outbound_manner.clone())?;
         let (wakes, receiver) = Wakes::new(ids.uuid(clock.now()));
         let (gatherer, lanes) = Gatherer::new();
         let state = State {
@@ -134,15 +134,12 @@ impl Deref for App {
 }
 
 /// What the allow list can never open: the hub's own listeners and its database.
-fn own_addresses(db: &PgPool, config: &Config) -> Vec<std::net::SocketAddr> {
+async fn own_addresses(db: &PgPool, config: &Config) -> Vec<std::net::SocketAddr> {
     let options = db.connect_options();
-    let database = options
-        .get_host()
-        .parse()
-        .ok()
-        .or_else(|| (options.get_host() == "localhost").then(|| [127, 0, 0, 1].into()));
-    let database = database.map(|host| std::net::SocketAddr::new(host, options.get_port()));
-    [Some(config.listen), config.metrics_listen, database].into_iter().flatten().collect()
+    let database = tokio::net::lookup_host((options.get_host(), options.get_port())).await;
+    // Over a Unix socket there may be no host, and nothing to protect.
+    let database = database.into_iter().flatten();
+    [Some(config.listen), config.metrics_listen].into_iter().flatten().chain(database).collect()
 }
 
 /// A key that the hub made for itself, kept sealed in the database.

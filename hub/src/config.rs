@@ -13,7 +13,7 @@ use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::outbound::AllowList;
+use crate::outbound::{AllowList, Manner};
 
 /// Where the hub keeps its data: every command needs it.
 #[derive(Args, Clone)]
@@ -124,6 +124,8 @@ pub struct Config {
     pub admin_token: Option<SecretString>,
     /// Private addresses that may be called.
     pub outbound_allow: AllowList,
+    /// How addresses that projects name are called; no variable changes it.
+    pub outbound_manner: Manner,
     /// The SMTP server.
     pub smtp_url: Option<SecretString>,
     /// The default sender.
@@ -241,6 +243,7 @@ impl ServeArgs {
                 public_url: public_url?,
                 admin_token: optional(admin_token)?,
                 outbound_allow: outbound_allow?,
+                outbound_manner: Manner::default(),
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
                 operator_email: optional(operator_email)?,

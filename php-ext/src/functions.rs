@@ -134,20 +134,21 @@ fn trastienda_payment_get(id: BinarySlice<'_, u8>) -> PhpResult<ArrayResult> {
     Ok(guard(body)?)
 }
 
-/// Whether a feature is on; the default whenever that cannot be learnt in time.
+/// Whether a feature is on; the default for one that nobody knows, and whenever it cannot be learnt in time.
 #[php_function]
 #[php(defaults(default = false))]
 fn trastienda_feature(flag: BinarySlice<'_, u8>, default: bool) -> bool {
     #[derive(Deserialize)]
     struct Feature {
         enabled: bool,
+        is_known: Option<bool>,
     }
     let body = || {
         let flag = utf8_percent_encode(convert::utf8(&flag, "/flag")?, NON_ALPHANUMERIC).to_string();
         let response = Call::get(format!("/v1/features/{flag}"), ini::timeout()).succeed()?;
         let feature: Feature =
             serde_json::from_slice(&response.body).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(feature.enabled)
+        Ok(if feature.is_known == Some(false) { default } else { feature.enabled })
     };
     guard(body).unwrap_or(default)
 }

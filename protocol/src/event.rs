@@ -115,6 +115,7 @@ impl EventPattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -145,6 +146,44 @@ mod tests {
         assert!(matches("order.paid", "order.paid") && !matches("order.paid", "order.paid.twice"));
         for wrong in ["", "order", "Order.*", "*.paid", "order.**", "order..paid", ".*"] {
             assert!(EventPattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// The rule in words: everything; a type itself; or what has all of the pattern's parts and at least one more.
+    fn is_wanted(pattern: &str, event: &str) -> bool {
+        let (pattern, event): (Vec<&str>, Vec<&str>) =
+            (pattern.split('.').collect(), event.split('.').collect());
+        match pattern.split_last() {
+            Some((&"*", first)) => event.len() > first.len() && event[..first.len()] == *first,
+            _ => pattern == event,
+        }
+    }
+
+    fn dotted() -> impl Strategy<Value = String> {
+        // Few letters: so that patterns and types often have something in common.
+        prop::collection::vec("[ab]{1,2}|[a-z0-9_-]{1,8}", 2..5).prop_map(|parts| parts.join("."))
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_match_as_the_rule_says(event in dotted(), other in dotted(), keep in 1_usize..5, star: bool) {
+            let parts: Vec<&str> = event.split('.').collect();
+            let prefix = parts[..keep.min(parts.len())].join(".");
+            for pattern in ["*".to_owned(), event.clone(), other.clone(), format!("{other}.*"), format!("{prefix}.*"),
+                format!("{prefix}{}.*", if star { "a" } else { "" }), format!("{prefix}a.{other}")] {
+                if let Ok(parsed) = EventPattern::parse(&pattern) {
+                    prop_assert_eq!(parsed.matches(&event), is_wanted(&pattern, &event), "{} {}", pattern, event);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_is_read_as_a_pattern_that_it_is_not(text in "[a-zA-Z*. _-]{0,12}") {
+            if let Ok(pattern) = EventPattern::parse(&text) {
+                prop_assert_eq!(pattern.as_str(), text.as_str());
+                let body = text.strip_suffix(".*").unwrap_or(&text);
+                prop_assert!(text == "*" || body.split('.').all(is_part), "{}", text);
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `make bench`: what things cost, beside what they would have cost otherwise, in the same run.
 //!
 //! Medians of several runs with their range. Timings decide nothing: this prints, and never fails because something was
-//! slow. `bench calls` and `bench webhooks [ROW]` run a part.
+//! slow. `bench calls`, `bench webhooks [ROW]` and `bench payments` run a part.
 
 mod calls;
+mod payments;
 mod report;
 mod webhooks;
 
@@ -29,6 +30,8 @@ enum Part {
     Calls,
     /// Events in, webhooks out.
     Webhooks,
+    /// Payments, their notices, and what waiting for them costs.
+    Payments,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wants(Part::Webhooks) {
         webhooks::measure(arguments.runs, &arguments.row).await?;
+    }
+    if wants(Part::Payments) {
+        payments::measure(arguments.runs).await?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ $calls = [
     'mail' => fn () => Trastienda::notify(['channel' => 'email', 'to' => "$prefix@example.com", 'subject' => 'Hola', 'text' => 'Hola'])['status'],
     'mail to nowhere' => fn () => Trastienda::notify(['channel' => 'email', 'to' => 'nowhere', 'subject' => "a\nb", 'text' => 'Hola']),
     'WhatsApp, waiting' => fn () => Trastienda::notify(['channel' => 'whatsapp', 'to' => '+54 9 341 555-1234', 'text' => 'Hola'], ['wait' => 10])['whatsapp']['link'],
-    'payment' => fn () => array_intersect_key(Trastienda::payments()->create($payment), ['status' => 1, 'amount' => 1, 'currency' => 1]),
+    'payment' => fn () => array_intersect_key(Trastienda::payments()->create($payment)->toArray(), ['status' => 1, 'amount' => 1, 'currency' => 1]),
     'its page' => fn () => parse_url(Trastienda::payments()->create($payment)['checkout_url'], PHP_URL_PATH),
     'the same payment again' => fn () => Trastienda::payments()->create($payment)['id'] === Trastienda::payments()->create($payment)['id'],
     'an impossible payment' => fn () => Trastienda::payments()->create(['order_id' => "$prefix-2", 'amount' => '15,00', 'currency' => 'XXX'] + $payment),

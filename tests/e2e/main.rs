@@ -2,12 +2,19 @@
 
 mod agent_killed;
 mod configuration;
+mod documented;
 mod doors;
 mod duplicate_send;
+mod faults;
 mod generated;
 mod hub_down;
+mod hung_up_callers;
 mod leftovers;
 mod logs;
+mod official_sdks;
 mod payment_round_trip;
+mod payments_under_fire;
 mod php_to_webhook;
+mod several_hubs;
 mod soak;
+mod verified_elsewhere;

@@ -5,7 +5,6 @@
 //! mail came, every payment is paid and was reported once. What may come twice (a webhook or a mail whose answer was lost
 //! with the hub) came under the same id, and is counted.
 
-mod dice;
 mod ledger;
 mod receiver;
 mod world;

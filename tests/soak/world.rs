@@ -1,13 +1,12 @@
 //! What happens during a soak: calls of every kind, and every kind of misfortune between them.
 
 use anyhow::{Context as _, ensure};
-use e2e::{Agent, Door, Ground, Project};
+use e2e::{Agent, Dice, Door, Ground, Project};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use trastienda_protocol::clock::SystemClock;
 use trastienda_protocol::ids::{self, EventId, RandomIds};
 
-use crate::dice::Dice;
 use crate::ledger::{Found, Ledger, Payment, Sent, Witnesses};
 use crate::receiver::{Mood, Receiver};
 

@@ -15,11 +15,15 @@ use crate::{Catcher, Directory, Process, Simulator, command, free_port, program,
 /// What opens `/admin`; long enough, and easy to find in a log if it ever got there.
 const ADMIN_TOKEN: &str = "admin-token-of-the-demonstration-0123456789";
 
+/// What seals secrets where several hubs share a database.
+const MASTER_KEY: &str = "bWFzdGVyLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM=";
+
 /// A hub that can be killed and started again.
 #[derive(Debug)]
 pub struct Hub {
     /// Its address.
     pub url: String,
+    name: String,
     settings: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
@@ -54,27 +58,48 @@ impl Hub {
             ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
             ("TRASTIENDA_LOG", "debug,sqlx=warn,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
-        Self::start_with(directory, settings).await
+        Self::start_with(directory, "hub", settings).await
     }
 
     /// Starts it without anybody to talk to but receivers of webhooks, and with the logs that it has by default.
     pub async fn start_alone(directory: &Directory) -> anyhow::Result<Self> {
-        Self::start_with(directory, Vec::new()).await
+        Self::start_with(directory, "hub", Vec::new()).await
+    }
+
+    /// Starts one of several on a database that they share.
+    pub async fn start_sharing(
+        directory: &Directory,
+        name: &str,
+        database_url: String,
+    ) -> anyhow::Result<Self> {
+        let settings = vec![
+            ("DATABASE_URL", database_url),
+            ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
+            ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
+        ];
+        Self::start_with(directory, name, settings).await
+    }
+
+    /// Starts it beside the provider, with the logs that it has by default.
+    pub async fn start_beside(directory: &Directory, simulator: &Simulator) -> anyhow::Result<Self> {
+        Self::start_with(directory, "hub", vec![("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone())]).await
     }
 
     async fn start_with(
         directory: &Directory,
+        name: &str,
         mut settings: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         settings.extend([
-            ("TRASTIENDA_DATA_DIR", directory.path("hub").display().to_string()),
+            ("TRASTIENDA_DATA_DIR", directory.path(name).display().to_string()),
             ("TRASTIENDA_LISTEN", address.to_string()),
             ("TRASTIENDA_PUBLIC_URL", format!("http://{address}")),
             ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
             ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
         ]);
-        let mut hub = Self { url: format!("http://{address}"), settings, process: None };
+        let mut hub =
+            Self { url: format!("http://{address}"), name: name.to_owned(), settings, process: None };
         hub.restart(directory).await?;
         Ok(hub)
     }
@@ -93,7 +118,7 @@ impl Hub {
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .envs(self.settings.iter().map(|(k, v)| (k, v)));
-        let mut process = Process::spawn(directory, "hub", &mut command)?;
+        let mut process = Process::spawn(directory, &self.name, &mut command)?;
         let ready = format!("{}/readyz", self.url);
         until("the hub is ready", async || {
             process.check_alive()?;
@@ -110,12 +135,36 @@ impl Hub {
         self.process.take().context("the hub does not run")?.kill().await
     }
 
+    /// Stops it in the middle of everything, as a machine does that hangs: its connections stay open.
+    pub fn freeze(&self) {
+        if let Some(pid) = self.process.as_ref().and_then(Process::pid) {
+            signal("STOP", &pid.to_string());
+        }
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub fn thaw(&self) {
+        if let Some(pid) = self.process.as_ref().and_then(Process::pid) {
+            signal("CONT", &pid.to_string());
+        }
+    }
+
     /// Ends it gracefully; its PostgreSQL ends with it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(process) => process.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Runs one of its commands beside it, with its settings, and gives what it said.
+    pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = command(program("trastienda-hub")?);
+        command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let output = command.envs(self.settings.iter().map(|(k, v)| (k, v))).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(said)
     }
 
     /// What opens `/admin`.
@@ -157,6 +206,16 @@ impl Hub {
             json!({"access_token": simulator.access_token, "webhook_secret": simulator.webhook_secret});
         self.call(Method::PUT, "/v1/payment-providers/mercadopago", &project.key, Some(body)).await?;
         Ok(())
+    }
+
+    /// The sum of a counter over its labels, as `/metrics` tells it.
+    pub async fn counter(&self, name: &str) -> anyhow::Result<f64> {
+        let answer = client()?.get(format!("{}/metrics", self.url)).bearer_auth(ADMIN_TOKEN).send().await?;
+        let text = answer.error_for_status()?.text().await?;
+        let values = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        values.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<f64>()?)).sum()
     }
 
     /// A GET as the operator.
@@ -228,7 +287,7 @@ impl Drop for Hub {
 }
 
 /// A client for calls to this machine. It keeps no connection: who answers may have been killed since.
-pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+pub fn client() -> anyhow::Result<reqwest::Client> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());

@@ -8,12 +8,19 @@
 //! The programs are those of the profile that the running binary was built in; `scripts/build.sh` builds them.
 
 mod agent;
+mod caller;
 mod catcher;
+mod dice;
 mod directory;
+mod fleet;
 mod hub;
+mod postgres;
 mod process;
+mod proxy;
 mod shop;
 mod simulator;
+mod sink;
+mod verifier;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -21,12 +28,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 pub use agent::{Agent, Door};
+pub use caller::Caller;
 pub use catcher::Catcher;
+pub use dice::Dice;
 pub use directory::{Directory, processes_of};
-pub use hub::{Hub, Project};
+pub use fleet::{Fleet, post_events};
+pub use hub::{Hub, Project, client};
+pub use postgres::Postgres;
 pub use process::{Process, command};
+pub use proxy::Proxy;
 pub use shop::{Shop, Transport};
 pub use simulator::Simulator;
+pub use sink::{Arrival, Sink};
+pub use verifier::{Verified, Verifier};
 pub use wait::{free_port, until};
 
 /// Everything that one story needs.

@@ -47,6 +47,12 @@ impl Simulator {
         self.control(&format!("preferences/{preference}/pay"), json!({})).await
     }
 
+    /// Nothing goes wrong any more.
+    pub async fn clear_faults(&self) -> anyhow::Result<()> {
+        client()?.delete(format!("{}/control/faults", self.url)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// A call of the control interface.
     pub async fn control(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         let answer = client()?.post(format!("{}/control/{path}", self.url)).json(&body).send().await?;

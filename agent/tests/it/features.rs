@@ -15,7 +15,7 @@ async fn flags_answer_from_memory_while_the_hub_is_away_and_after_a_restart() {
     let answer = client.get("/v1/features/new-checkout").await;
     assert_eq!(
         (answer.status.as_u16(), answer.json()),
-        (200, json!({"flag": "new-checkout", "enabled": true}))
+        (200, json!({"flag": "new-checkout", "enabled": true, "is_known": true}))
     );
     assert_eq!(client.get("/v1/features").await.json(), json!({"features": {"new-checkout": true}}));
 
@@ -29,7 +29,10 @@ async fn flags_answer_from_memory_while_the_hub_is_away_and_after_a_restart() {
     let mut client = agent.client().await;
     assert_eq!(client.get("/v1/features/new-checkout").await.json()["enabled"], true);
     // One that nobody set is off, as at the hub.
-    assert_eq!(client.get("/v1/features/other").await.json(), json!({"flag": "other", "enabled": false}));
+    assert_eq!(
+        client.get("/v1/features/other").await.json(),
+        json!({"flag": "other", "enabled": false, "is_known": false})
+    );
 }
 
 #[tokio::test]

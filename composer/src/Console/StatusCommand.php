@@ -6,6 +6,7 @@ namespace Trastienda\Laravel\Console;
 
 use Illuminate\Console\Command;
 use Throwable;
+use Trastienda\Laravel\StatusReport;
 use Trastienda\Laravel\Trastienda;
 
 /**
@@ -31,10 +32,10 @@ final class StatusCommand extends Command
         if ($this->option('json')) {
             $this->line((string) json_encode($status, JSON_PRETTY_PRINT | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE));
         } else {
-            $this->table(['Parte', 'Estado', 'Detalle'], $this->rows($status));
+            $this->table(['Parte', 'Estado', 'Detalle'], $this->rows(new StatusReport($status)));
         }
 
-        if (! $status['reachable']) {
+        if (! (new StatusReport($status))->is('reachable')) {
             $this->output->getErrorStyle()->error('Ni el agente ni el hub responden: lo que la tienda envíe ahora fallará.');
 
             return self::FAILURE;
@@ -44,54 +45,34 @@ final class StatusCommand extends Command
     }
 
     /**
-     * @param  array<string, mixed>  $status
      * @return list<array{string, string, string}>
      */
-    private function rows(array $status): array
+    private function rows(StatusReport $status): array
     {
-        ['extension' => $extension, 'agent' => $agent, 'hub' => $hub] = $status;
+        $key = $status->text('key_last_four');
 
         return [
-            ['Trastienda', $status['enabled'] ? 'activada' : 'desactivada', $this->transport($status)],
-            ['Extensión', $extension['usable'] ? 'sí' : ($extension['loaded'] ? 'apagada' : 'no'), (string) ($extension['version'] ?? '')],
-            ['Agente', $agent['reachable'] ? 'responde' : 'no responde', $this->agent($agent)],
-            ['Hub', $this->hub($hub), implode(' · ', array_filter([$hub['url'], $hub['project'], $hub['error']]))],
-            ['Clave', $status['key_last_four'] === null ? 'sin definir' : 'definida', $status['key_last_four'] === null ? '' : '…'.$status['key_last_four']],
+            ['Trastienda', $status->is('enabled') ? 'activada' : 'desactivada', $status->text('transport_error') ?? "transporte: {$status->text('transport')}"],
+            ['Extensión', $status->is('extension.usable') ? 'sí' : ($status->is('extension.loaded') ? 'apagada' : 'no'), (string) $status->text('extension.version')],
+            ['Agente', $status->is('agent.reachable') ? 'responde' : 'no responde', $this->agent($status)],
+            ['Hub', $this->hub($status), implode(' · ', array_filter([$status->text('hub.url'), $status->text('hub.project'), $status->text('hub.error')], is_string(...)))],
+            ['Clave', $key === null ? 'sin definir' : 'definida', $key === null ? '' : "…$key"],
         ];
     }
 
-    /**
-     * @param  array<string, mixed>  $status
-     */
-    private function transport(array $status): string
+    private function agent(StatusReport $status): string
     {
-        return $status['transport_error'] ?? "transporte: {$status['transport']}";
+        return $status->is('agent.reachable')
+            ? $status->text('agent.socket').' · hub: '.($status->text('agent.hub') ?? '?').' · en espera: '.($status->int('agent.buffered') ?? '?')
+            : "{$status->text('agent.socket')} · {$status->text('agent.error')}";
     }
 
-    /**
-     * @param  array<string, mixed>  $agent
-     */
-    private function agent(array $agent): string
-    {
-        if (! $agent['reachable']) {
-            return "{$agent['socket']} · {$agent['error']}";
-        }
-
-        $hub = is_string($agent['hub'] ?? null) ? $agent['hub'] : '?';
-        $buffered = is_int($agent['buffered'] ?? null) ? $agent['buffered'] : '?';
-
-        return "{$agent['socket']} · hub: $hub · en espera: $buffered";
-    }
-
-    /**
-     * @param  array<string, mixed>  $hub
-     */
-    private function hub(array $hub): string
+    private function hub(StatusReport $status): string
     {
         return match (true) {
-            ! $hub['configured'] => 'sin dirección propia',
-            $hub['accepted'] => 'responde',
-            $hub['reachable'] => 'rechaza la clave',
+            ! $status->is('hub.configured') => 'sin dirección propia',
+            $status->is('hub.accepted') => 'responde',
+            $status->is('hub.reachable') => 'rechaza la clave',
             default => 'no responde',
         };
     }

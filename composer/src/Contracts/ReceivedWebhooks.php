@@ -18,4 +18,15 @@ interface ReceivedWebhooks
      * and that delivery must not be taken for a duplicate.
      */
     public function once(string $id, string $type, Closure $handle): bool;
+
+    /**
+     * Whether `$id` was handled.
+     */
+    public function has(string $id): bool;
+
+    /**
+     * Forgets what was handled longer ago than that; says how many. Only what the hub would
+     * no longer send may be forgotten, or it is handled again.
+     */
+    public function forgetOlderThan(int $days): int;
 }

@@ -13,12 +13,12 @@ final class InvalidConfig extends InvalidArgumentException
 {
     public static function unknownTransport(string $name): self
     {
-        return new self("TRASTIENDA_TRANSPORT is \"$name\"; it must be auto, extension, socket, http or null.");
+        return new self("TRASTIENDA_TRANSPORT is \"$name\"; it must be auto, extension, socket, http, log or null.");
     }
 
     public static function unknownFallback(string $name): self
     {
-        return new self("trastienda.fallback is \"$name\"; it must be http or throw.");
+        return new self("trastienda.fallback is \"$name\"; it must be http, queue or throw.");
     }
 
     public static function badUrl(string $url): self
@@ -44,6 +44,16 @@ final class InvalidConfig extends InvalidArgumentException
     public static function missingUrl(): self
     {
         return new self('TRASTIENDA_TRANSPORT is "http", but TRASTIENDA_URL or TRASTIENDA_API_KEY is not set.');
+    }
+
+    public static function notAWebhookEvent(string $type): self
+    {
+        return new self("trastienda.webhooks.events names a class for \"$type\" that does not extend WebhookEvent.");
+    }
+
+    public static function mailNeedsSymfony(): self
+    {
+        return new self('The mailer "trastienda" needs Symfony Mailer, which Laravel has since version 9.');
     }
 
     public static function missingWebhookSecret(): self

@@ -7,6 +7,7 @@ namespace Trastienda\Laravel\Features;
 use Illuminate\Contracts\Cache\Repository;
 use Throwable;
 use Trastienda\Exception\InvalidRequest;
+use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Contracts\AnswersFeatures;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Wire\Call;
@@ -19,6 +20,10 @@ final class Features
 {
     private const UNKNOWN = 'unknown';
 
+    private const PAUSE = 5;
+
+    private const LAST = 7 * 24 * 3600;
+
     public function __construct(
         private readonly Transport $transport,
         private readonly ?Repository $cache,
@@ -28,6 +33,35 @@ final class Features
     }
 
     public function enabled(string $flag, bool $default = false): bool
+    {
+        return $this->answer($flag, $default) ?? $default;
+    }
+
+    /**
+     * What the project says of the flag; null when it does not, or nobody can be asked.
+     */
+    public function known(string $flag): ?bool
+    {
+        // A transport that knows the flags answers with the default it is given: a flag that it
+        // does not know is the one that follows the default.
+        $on = $this->answer($flag, true);
+        $off = $this->answer($flag, false);
+
+        return $on === $off ? $on : null;
+    }
+
+    /**
+     * Asks anew next time.
+     */
+    public function forget(string $flag): void
+    {
+        try {
+            $this->cache?->forget($this->name($flag));
+        } catch (Throwable) {
+        }
+    }
+
+    private function answer(string $flag, bool $default): ?bool
     {
         try {
             if ($this->transport instanceof AnswersFeatures) {
@@ -40,31 +74,50 @@ final class Features
 
             $answer = $this->remembered($flag);
         } catch (Throwable) {
-            return $default;
+            return null;
         }
 
         return match ($answer) {
             'on' => true,
             'off' => false,
-            default => $default,
+            default => null,
         };
+    }
+
+    private function name(string $flag): string
+    {
+        return 'trastienda:feature:'.hash('sha256', $this->project."\n".$flag);
     }
 
     private function remembered(string $flag): string
     {
-        if ($this->cache === null || $this->ttl === 0) {
+        $cache = $this->cache;
+
+        if ($cache === null || $this->ttl === 0) {
             return $this->ask($flag);
         }
 
-        $name = 'trastienda:feature:'.hash('sha256', $this->project."\n".$flag);
-        $known = $this->cache->get($name);
+        $name = $this->name($flag);
+        $known = $cache->get($name);
 
         if (is_string($known)) {
             return $known;
         }
 
-        $answer = $this->ask($flag);
-        $this->cache->put($name, $answer, $this->ttl);
+        try {
+            $answer = $this->ask($flag);
+        } catch (TrastiendaException) {
+            // The last that was known, and for some seconds nobody asks again: a page with ten
+            // flags must not wait ten times for a hub that is away.
+            $last = $cache->get("$name:last");
+            $answer = is_string($last) ? $last : self::UNKNOWN;
+            $cache->put($name, $answer, min($this->ttl, self::PAUSE));
+
+            return $answer;
+        }
+
+        $cache->put($name, $answer, $this->ttl);
+        $cache->put("$name:last", $answer, self::LAST);
 
         return $answer;
     }

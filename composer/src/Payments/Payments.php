@@ -5,7 +5,9 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Payments;
 
 use Illuminate\Contracts\Support\Arrayable;
+use Illuminate\Support\Traits\Macroable;
 use Trastienda\Laravel\Contracts\Transport;
+use Trastienda\Laravel\IdempotencyKey;
 use Trastienda\Laravel\Timeouts;
 use Trastienda\Laravel\Wire\Call;
 use Trastienda\Laravel\Wire\Failure;
@@ -17,6 +19,8 @@ use Trastienda\Laravel\Wire\Plain;
  */
 final class Payments
 {
+    use Macroable;
+
     public function __construct(
         private readonly Transport $transport,
         private readonly Timeouts $timeouts,
@@ -31,11 +35,10 @@ final class Payments
      * A time-out throws `OutcomeUnknown` with the payment's id: it is neither paid nor
      * failed, and `get()` will tell later.
      *
-     * @param  array<string, mixed>|Arrayable<string, mixed>  $payment
-     * @param  array{id?: string, idempotency_key?: string, attempt?: int, timeout_ms?: int, wait?: int}  $options  `wait` of 0: do not wait
-     * @return array<string, mixed>
+     * @param  array<array-key, mixed>|Arrayable<array-key, mixed>  $payment
+     * @param  array<string, mixed>  $options  `id`, `idempotency_key`, `attempt`, `timeout_ms`, `wait` (0: do not wait)
      */
-    public function create(array|Arrayable $payment, array $options = []): array
+    public function create(array|Arrayable $payment, array $options = []): Payment
     {
         $options = Options::of($options, ['id', 'idempotency_key', 'attempt', 'timeout_ms', 'wait']);
         $body = Plain::of($payment);
@@ -49,48 +52,70 @@ final class Payments
         $id = $options->text('id') ?? $body['id'] ?? $this->ids->forKey($key);
         $body = ['id' => $id, 'order_id' => (string) $order] + $body;
 
-        return $this->send(new Call('POST', '/v1/payments', $body, ['Idempotency-Key' => $key]), $options) + ['id' => $id];
+        return Payment::fromArray($this->send(new Call('POST', '/v1/payments', $body, ['Idempotency-Key' => $key]), $options) + ['id' => $id]);
     }
 
     /**
-     * The payment as the hub knows it now, with its timeline.
-     *
-     * @return array<string, mixed>
+     * The payment as the hub knows it now, with its refunds and its timeline.
      */
-    public function get(string $id): array
+    public function get(string $id): Payment
     {
-        return $this->transport->send(new Call('GET', '/v1/payments/'.rawurlencode($id), timeoutMs: $this->timeouts->syncMs))->body;
+        return Payment::fromArray($this->transport->send(new Call('GET', self::path($id), timeoutMs: $this->timeouts->syncMs))->body);
     }
 
     /**
-     * Gives money back: `$amount` of it, or everything.
+     * An order's payments, newest first.
      *
-     * @param  array{idempotency_key?: string, attempt?: int, timeout_ms?: int, wait?: int}  $options
-     * @return array<string, mixed>
+     * @return list<Payment>
      */
-    public function refund(string $id, ?string $amount = null, array $options = []): array
+    public function forOrder(string|int $order): array
+    {
+        $path = '/v1/payments?'.http_build_query(['order_id' => (string) $order, 'limit' => 200]);
+        $answer = $this->transport->send(new Call('GET', $path, timeoutMs: $this->timeouts->syncMs))->body;
+
+        return array_map(Payment::fromArray(...), array_values(array_filter((array) ($answer['data'] ?? []), 'is_array')));
+    }
+
+    /**
+     * Gives money back: `$amount` of it, or everything. The same payment, amount and
+     * `attempt` are the same refund.
+     *
+     * @param  array<string, mixed>  $options  `idempotency_key`, `attempt`, `timeout_ms`, `wait`
+     */
+    public function refund(string $id, ?string $amount = null, array $options = []): Refund
     {
         $options = Options::of($options, ['idempotency_key', 'attempt', 'timeout_ms', 'wait']);
         $key = $options->text('idempotency_key') ?? IdempotencyKey::forRefund($id, $amount, $options->int('attempt') ?? 1);
         $body = $amount === null ? [] : ['amount' => $amount];
 
-        return $this->send(new Call('POST', '/v1/payments/'.rawurlencode($id).'/refunds', $body, ['Idempotency-Key' => $key]), $options);
+        return Refund::fromArray($this->send(new Call('POST', self::path($id).'/refunds', $body, ['Idempotency-Key' => $key]), $options));
     }
 
     /**
      * Gives up a payment that nobody has paid yet.
-     *
-     * @return array<string, mixed>
      */
-    public function cancel(string $id): array
+    public function cancel(string $id): Payment
     {
         $headers = ['Idempotency-Key' => IdempotencyKey::forCancel($id)];
 
-        return $this->send(new Call('POST', '/v1/payments/'.rawurlencode($id).'/cancel', [], $headers), Options::of([], []));
+        return Payment::fromArray($this->send(new Call('POST', self::path($id).'/cancel', [], $headers), Options::of([], [])) + ['id' => $id]);
     }
 
     /**
-     * @return array<string, mixed>
+     * Asks the provider now, for whoever cannot wait until the hub asks by itself.
+     */
+    public function sync(string $id): Payment
+    {
+        return Payment::fromArray($this->send(new Call('POST', self::path($id).'/sync', []), Options::of([], [])) + ['id' => $id]);
+    }
+
+    private static function path(string $id): string
+    {
+        return '/v1/payments/'.rawurlencode($id);
+    }
+
+    /**
+     * @return array<array-key, mixed>
      */
     private function send(Call $call, Options $options): array
     {

@@ -22,11 +22,13 @@ final class ExtensionTransport implements AnswersFeatures, Transport
     public function send(Call $call): Reply
     {
         $body = $call->body ?? [];
+        $type = $body['type'] ?? null;
+        $data = $body['data'] ?? null;
 
         return match (true) {
-            $this->makes($call, '/v1/events', []) && array_diff(array_keys($body), ['id', 'type', 'data']) === [] => new Reply(202, [
-                'id' => trastienda_event($body['type'], $body['data'], $this->options($call)),
-                'type' => $body['type'],
+            is_string($type) && is_array($data) && $this->makes($call, '/v1/events', []) && array_diff(array_keys($body), ['id', 'type', 'data']) === [] => new Reply(202, [
+                'id' => trastienda_event($type, $data, $this->options($call)),
+                'type' => $type,
             ]),
             $this->makes($call, '/v1/notifications', ['prefer']) => new Reply(202, trastienda_notify($body, $this->options($call))),
             $this->makes($call, '/v1/payments', ['prefer']) => new Reply(201, trastienda_payment_create($body, $this->options($call))),

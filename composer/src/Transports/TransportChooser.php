@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Transports;
 
+use Illuminate\Contracts\Bus\Dispatcher;
+use Illuminate\Contracts\Container\Container;
 use Psr\Log\LoggerInterface;
 use Trastienda\Laravel\Contracts\Transport;
 use Trastienda\Laravel\Exceptions\InvalidConfig;
@@ -19,7 +21,17 @@ final class TransportChooser
         private readonly Settings $settings,
         private readonly Extension $extension,
         private readonly LoggerInterface $log,
+        private readonly Container $app,
+        private readonly bool $mayQueue = true,
     ) {
+    }
+
+    /**
+     * @throws InvalidConfig
+     */
+    public function withoutQueue(): Transport
+    {
+        return (new self($this->settings, $this->extension, $this->log, $this->app, mayQueue: false))->choose();
     }
 
     /**
@@ -35,9 +47,10 @@ final class TransportChooser
 
         return match ($this->settings->transport) {
             'null' => new NullTransport(),
+            'log' => new LogTransport($this->log),
             'extension' => $this->withFallback($this->extension()),
             'socket' => $this->withFallback(new SocketTransport($this->settings)),
-            'http' => new HttpTransport($this->settings),
+            'http' => $this->withQueue(new HttpTransport($this->settings)),
             default => $this->automatic(),
         };
     }
@@ -47,10 +60,10 @@ final class TransportChooser
         return match (true) {
             $this->extension->isUsable() && $this->extension->aimAt($this->settings->socket) => $this->withFallback(new ExtensionTransport()),
             file_exists($this->settings->socketPath()) => $this->withFallback(new SocketTransport($this->settings)),
-            $this->settings->canReachHub() => new HttpTransport($this->settings),
+            $this->settings->canReachHub() => $this->withQueue(new HttpTransport($this->settings)),
             // Nothing is there. The agent is the one that ought to be, so its absence is
             // what the caller hears about.
-            default => new SocketTransport($this->settings),
+            default => $this->withQueue(new SocketTransport($this->settings)),
         };
     }
 
@@ -69,8 +82,18 @@ final class TransportChooser
 
     private function withFallback(Transport $agent): Transport
     {
-        return $this->settings->fallback === 'http' && $this->settings->canReachHub()
+        // A queued call has waited already: whoever can take it may have it.
+        $mayGoRound = $this->settings->fallback === 'http' || ($this->settings->fallback === 'queue' && ! $this->mayQueue);
+
+        return $mayGoRound && $this->settings->canReachHub()
             ? new FallbackTransport($agent, new HttpTransport($this->settings), $this->log)
-            : $agent;
+            : $this->withQueue($agent);
+    }
+
+    private function withQueue(Transport $first): Transport
+    {
+        return $this->mayQueue && $this->settings->fallback === 'queue'
+            ? new QueueTransport($first, $this->app->make(Dispatcher::class), $this->settings->queue, $this->log)
+            : $first;
     }
 }

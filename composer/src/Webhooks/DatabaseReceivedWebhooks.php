@@ -29,20 +29,34 @@ final class DatabaseReceivedWebhooks implements ReceivedWebhooks
     {
         $database = $this->databases->connection($this->connection);
 
-        return $database->transaction(function () use ($database, $id, $type, $handle): bool {
+        $isNew = false;
+
+        $database->transaction(function () use ($database, $id, $type, $handle, &$isNew): void {
             $fresh = $database->table($this->table)->insertOrIgnore([
                 'webhook_id' => $id,
                 'type' => $type,
                 'received_at' => Carbon::now('UTC')->format('Y-m-d H:i:s'),
             ]);
 
-            if ($fresh === 0) {
-                return false;
+            // Set each time: a deadlock runs this again.
+            $isNew = $fresh > 0;
+
+            if ($isNew) {
+                $handle();
             }
-
-            $handle();
-
-            return true;
         });
+
+        return $isNew;
+    }
+
+    public function has(string $id): bool
+    {
+        return $this->databases->connection($this->connection)->table($this->table)->where('webhook_id', $id)->exists();
+    }
+
+    public function forgetOlderThan(int $days): int
+    {
+        return $this->databases->connection($this->connection)->table($this->table)
+            ->where('received_at', '<', Carbon::now('UTC')->subDays($days)->format('Y-m-d H:i:s'))->delete();
     }
 }

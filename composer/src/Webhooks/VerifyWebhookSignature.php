@@ -23,15 +23,16 @@ final class VerifyWebhookSignature
     {
     }
 
+    /**
+     * @param  Closure(Request): Response  $next
+     */
     public function handle(Request $request, Closure $next): Response
     {
         $id = (string) $request->headers->get('webhook-id');
 
         try {
-            Signature::withSecrets(
-                $this->config->get('trastienda.webhooks.secret'),
-                (int) $this->config->get('trastienda.webhooks.tolerance', 300),
-            )->verify(
+            $settings = WebhookSettings::read($this->config);
+            Signature::withSecrets($settings->secret, $settings->tolerance)->verify(
                 $id,
                 (string) $request->headers->get('webhook-timestamp'),
                 (string) $request->headers->get('webhook-signature'),

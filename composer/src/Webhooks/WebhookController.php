@@ -4,25 +4,22 @@ declare(strict_types=1);
 
 namespace Trastienda\Laravel\Webhooks;
 
+use Illuminate\Contracts\Bus\Dispatcher;
 use Illuminate\Contracts\Config\Repository as Config;
-use Illuminate\Contracts\Events\Dispatcher;
+use Illuminate\Contracts\Container\Container;
 use Illuminate\Http\JsonResponse;
 use Illuminate\Http\Request;
-use Trastienda\Laravel\Contracts\ReceivedWebhooks;
+use Trastienda\Laravel\Queue\HandleWebhook;
 
 /**
- * Answers a verified webhook: read, handle once, say so.
+ * Answers a verified webhook: read, handle once or queue, say so.
  */
 final class WebhookController
 {
-    public function __construct(
-        private readonly ReceivedWebhooks $received,
-        private readonly Dispatcher $events,
-        private readonly Config $config,
-    ) {
-    }
-
-    public function __invoke(Request $request): JsonResponse
+    /**
+     * All by method: Laravel keeps a route's controller from one request to the next.
+     */
+    public function __invoke(Request $request, WebhookHandler $handler, Config $config, Container $app): JsonResponse
     {
         $webhook = WebhookReceived::fromBody(
             (string) $request->headers->get('webhook-id'),
@@ -35,23 +32,26 @@ final class WebhookController
             return new JsonResponse(['code' => 'malformed_event'], 400);
         }
 
-        $handled = $this->received->once($this->key($webhook), $webhook->type, function () use ($webhook): void {
-            $this->events->dispatch($webhook);
-            $this->events->dispatch("trastienda.{$webhook->type}", [$webhook]);
-        });
+        $settings = WebhookSettings::read($config);
 
-        return new JsonResponse(['received' => true, 'duplicate' => ! $handled]);
+        if (! $settings->queued) {
+            return $this->answer(! $handler->handle($webhook), false);
+        }
+
+        if ($handler->knows($webhook)) {
+            return $this->answer(true, false);
+        }
+
+        $app->make(Dispatcher::class)->dispatch((new HandleWebhook($webhook->toArray()))->onConnection($settings->queueConnection)->onQueue($settings->queue));
+
+        return $this->answer(false, true);
     }
 
     /**
-     * What makes two webhooks the same: the event, and the replay where replays count.
+     * A duplicate is visible to whoever looks at the delivery in the hub.
      */
-    private function key(WebhookReceived $webhook): string
+    private function answer(bool $duplicate, bool $queued): JsonResponse
     {
-        $key = $webhook->replay !== null && $this->config->get('trastienda.webhooks.handle_replays') === true
-            ? "{$webhook->id}:{$webhook->replay}"
-            : $webhook->id;
-
-        return strlen($key) <= 191 ? $key : hash('sha256', $key);
+        return new JsonResponse(['received' => true, 'duplicate' => $duplicate] + ($queued ? ['queued' => true] : []));
     }
 }

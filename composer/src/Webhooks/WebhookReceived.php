@@ -16,7 +16,7 @@ use Throwable;
 final class WebhookReceived
 {
     /**
-     * @param  array<string, mixed>  $data
+     * @param  array<array-key, mixed>  $data
      * @param  string|null  $project  the project whose event it is
      * @param  string|null  $replay  the delivery that an operator asked to be sent again
      */
@@ -28,6 +28,31 @@ final class WebhookReceived
         public readonly DateTimeImmutable $timestamp,
         public readonly ?string $replay = null,
     ) {
+    }
+
+    /**
+     * What a queue keeps.
+     *
+     * @return array{id: string, type: string, data: array<array-key, mixed>, project: string|null, timestamp: string, replay: string|null}
+     */
+    public function toArray(): array
+    {
+        return [
+            'id' => $this->id,
+            'type' => $this->type,
+            'data' => $this->data,
+            'project' => $this->project,
+            'timestamp' => $this->timestamp->format('Y-m-d\TH:i:s.uP'),
+            'replay' => $this->replay,
+        ];
+    }
+
+    /**
+     * @param  array{id: string, type: string, data: array<array-key, mixed>, project: string|null, timestamp: string, replay: string|null}  $kept
+     */
+    public static function fromArray(array $kept): self
+    {
+        return new self($kept['id'], $kept['type'], $kept['data'], $kept['project'], new DateTimeImmutable($kept['timestamp']), $kept['replay']);
     }
 
     /**

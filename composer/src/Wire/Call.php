@@ -13,7 +13,7 @@ final class Call
     private const IDENTIFIED = ['/v1/events', '/v1/notifications', '/v1/payments'];
 
     /**
-     * @param  array<string, mixed>|null  $body
+     * @param  array<array-key, mixed>|null  $body
      * @param  array<string, string>  $headers
      * @param  int|null  $timeoutMs  null: what the transport allows for an acknowledgement
      */
@@ -81,5 +81,45 @@ final class Call
         $headers = array_filter($this->headers, fn (string $key): bool => strcasecmp($key, $name) !== 0, ARRAY_FILTER_USE_KEY);
 
         return new self($this->method, $this->path, $this->body, $headers, null);
+    }
+
+    /**
+     * The same call under a key, unless it has one.
+     */
+    public function withDefaultKey(?string $key): self
+    {
+        return $key === null || $this->header('Idempotency-Key') !== null
+            ? $this
+            : new self($this->method, $this->path, $this->body, $this->headers + ['Idempotency-Key' => $key], $this->timeoutMs);
+    }
+
+    /**
+     * What a queue or an outbox keeps. How long PHP may wait is left behind: that was the
+     * patience of whoever made the call.
+     *
+     * @return array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}
+     */
+    public function toArray(): array
+    {
+        return ['method' => $this->method, 'path' => $this->path, 'body' => $this->body, 'headers' => $this->headers];
+    }
+
+    /**
+     * What an outbox kept.
+     */
+    public static function fromJson(string $text): self
+    {
+        /** @var array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>} $kept */
+        $kept = json_decode($text, true, 512, JSON_THROW_ON_ERROR);
+
+        return self::fromArray($kept);
+    }
+
+    /**
+     * @param  array{method: string, path: string, body: array<array-key, mixed>|null, headers: array<string, string>}  $kept
+     */
+    public static function fromArray(array $kept): self
+    {
+        return new self($kept['method'], $kept['path'], $kept['body'], $kept['headers']);
     }
 }

@@ -41,7 +41,7 @@ final class Curl
         try {
             return $this->attempt($call, $body, $timeoutMs);
         } catch (TransferFailed $failure) {
-            $left = intdiv($deadline - hrtime(true), 1_000_000);
+            $left = intdiv((int) ($deadline - hrtime(true)), 1_000_000);
 
             if (! $failure->connectionLost || ! $call->isRepeatable() || $left < 1) {
                 throw $failure;
@@ -69,9 +69,8 @@ final class Curl
             CURLOPT_CONNECTTIMEOUT_MS => min($this->connectMs, $timeoutMs),
             CURLOPT_TIMEOUT_MS => $timeoutMs,
             CURLOPT_HEADERFUNCTION => function (CurlHandle $_, string $line) use (&$headers): int {
-                [$name, $value] = explode(':', $line, 2) + [1 => null];
-
-                if ($value !== null) {
+                if (str_contains($line, ':')) {
+                    [$name, $value] = explode(':', $line, 2);
                     $headers[strtolower(trim($name))] = trim($value);
                 }
 
@@ -174,10 +173,10 @@ final class Curl
             return null;
         }
 
-        // `data` is an object even when it is empty; PHP cannot tell by itself.
+        // These are objects even when they are empty; PHP cannot tell by itself.
         $body = $call->body ?? [];
 
-        foreach (['data', 'metadata'] as $name) {
+        foreach (['data', 'metadata', 'payer', 'back_urls', 'headers', 'sample'] as $name) {
             if (($body[$name] ?? null) === []) {
                 $body[$name] = (object) [];
             }

@@ -50,6 +50,11 @@ final class Options
         return isset($this->values[$name]) ? (int) $this->values[$name] : null;
     }
 
+    public function bool(string $name): ?bool
+    {
+        return isset($this->values[$name]) ? (bool) $this->values[$name] : null;
+    }
+
     /**
      * @return array<string, string>
      */

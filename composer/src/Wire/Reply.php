@@ -20,6 +20,9 @@ final class Reply
     ) {
     }
 
+    /**
+     * @param  array<string, string>  $headers
+     */
     public static function fromText(int $status, string $text, array $headers): self
     {
         $body = json_decode($text, true, 512, JSON_BIGINT_AS_STRING);

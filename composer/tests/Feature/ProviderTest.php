@@ -29,7 +29,7 @@ final class ProviderTest extends TestCase
 
         self::assertSame([
             'TRASTIENDA_ENABLED', 'TRASTIENDA_API_KEY', 'TRASTIENDA_URL', 'TRASTIENDA_SOCKET',
-            'TRASTIENDA_TRANSPORT', 'TRASTIENDA_WEBHOOK_SECRET',
+            'TRASTIENDA_TRANSPORT', 'TRASTIENDA_SIMULATOR_URL', 'TRASTIENDA_WEBHOOK_SECRET',
         ], $found[1]);
         self::assertTrue($this->app['config']->get('trastienda.enabled'));
         self::assertSame('http', $this->app['config']->get('trastienda.fallback'));

@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Tests\Unit;
 
 use PHPUnit\Framework\TestCase;
+use Trastienda\Laravel\IdempotencyKey;
 use Trastienda\Laravel\Ids;
-use Trastienda\Laravel\Payments\IdempotencyKey;
 use Trastienda\Laravel\Timeouts;
 
 final class IdsTest extends TestCase

@@ -6,6 +6,7 @@ namespace Shop;
 
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Facades\Trastienda;
+use Trastienda\Laravel\Payments\Payment;
 
 /**
  * Everything this shop asks of Trastienda.
@@ -42,10 +43,7 @@ final class BackRoom
         ];
     }
 
-    /**
-     * @return array<string, mixed>
-     */
-    public function checkout(Order $order): array
+    public function checkout(Order $order): Payment
     {
         $page = url("/orders/$order->id");
 

@@ -179,6 +179,15 @@ async fn check_work(pool: &PgPool, findings: &mut Findings) -> anyhow::Result<()
     } else {
         findings.ok(format!("hubs running on this database: {hubs}"));
     }
+    let cases =
+        sqlx::query_scalar!(r#"select count(*) as "count!" from payment_cases where status = 'open'"#)
+            .fetch_one(pool)
+            .await?;
+    if cases > 0 {
+        findings.warning(format!(
+            "{cases} payment cases are open: look at `GET /v1/payment-cases?status=open` of each project, and close them with a note"
+        ));
+    }
     let projects =
         sqlx::query_scalar!(r#"select count(*) as "count!" from projects"#).fetch_one(pool).await?;
     if projects == 0 {

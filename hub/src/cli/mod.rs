@@ -2,6 +2,7 @@
 
 mod doctor;
 mod healthcheck;
+mod payments;
 mod project;
 mod seed;
 mod webhooks;
@@ -42,6 +43,9 @@ enum Command {
     /// Webhooks: send again, or follow on this machine.
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Payments: their books and the providers'.
+    #[command(subcommand)]
+    Payments(payments::PaymentsCommand),
     /// Make two demonstration projects and show their keys.
     Seed(seed::SeedArgs),
     /// Say what is wrong with this deployment and how to mend it.
@@ -87,6 +91,7 @@ impl Command {
             }
             Self::Project(command) => command.run().await?,
             Self::Webhooks(command) => command.run().await?,
+            Self::Payments(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,
             Self::Healthcheck(args) => return args.run().await,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::lanes::Pass;
 use super::model::{Payment, TimelineEntry};
 use super::provider::{CallError, Exchange};
 use super::{settle, store};
@@ -10,9 +11,23 @@ use crate::app::App;
 
 /// What was called, for the timeline.
 #[derive(Debug, Default)]
-pub(crate) struct Calls(Vec<TimelineEntry>);
+pub(crate) struct Calls {
+    entries: Vec<TimelineEntry>,
+    /// The lane that they are made on.
+    pass: Option<Pass>,
+}
 
 impl Calls {
+    /// Calls on a lane, which hears how they go.
+    pub(crate) fn on(pass: Pass) -> Self {
+        Self { entries: Vec::new(), pass: Some(pass) }
+    }
+
+    /// There are no more: the lane's place is free.
+    pub(crate) fn leave(&mut self) {
+        self.pass = None;
+    }
+
     /// Remembers a call and gives its result.
     pub(crate) fn record<T>(
         &mut self,
@@ -21,6 +36,9 @@ impl Calls {
         exchange: Exchange<T>,
     ) -> Result<T, CallError> {
         let Exchange { result, request_id, duration } = exchange;
+        if let Some(pass) = &self.pass {
+            pass.report(&result, at);
+        }
         let outcome = match &result {
             Ok(_) => "ok",
             Err(CallError::NotReached(_)) => "not_reached",
@@ -46,7 +64,7 @@ impl Calls {
             );
         }
         let duration_ms = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
-        self.0.push(settle::call_entry(at, text, request_id, duration_ms));
+        self.entries.push(settle::call_entry(at, text, request_id, duration_ms));
         result
     }
 
@@ -57,7 +75,7 @@ impl Calls {
         conn: &mut PgConnection,
         payment: &Payment,
     ) -> sqlx::Result<()> {
-        for entry in &self.0 {
+        for entry in &self.entries {
             store::insert_entry(conn, payment, app.ids.uuid(entry.at), entry).await?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::calls::Calls;
+use super::lanes::{self, Side};
 use super::model::{Action, Payment, PaymentView};
 use super::routes::{parse_id, prefer};
 use super::status::Status;
@@ -40,7 +41,7 @@ async fn sync(State(app): State<App>, caller: Caller, Path(id): Path<String>) ->
     let project = caller.project.id;
     let mut conn = app.db.acquire().await?;
     let payment = store::find_payment(&mut conn, project, id).await?.ok_or(Error::NotFound("payment"))?;
-    if payment.action == Some(Action::Create)
+    if payment.action.is_some_and(|action| action != Action::Sync)
         && store::hasten(&mut conn, project, id, app.clock.now()).await?
     {
         app.wakes.wake(Jobs::<false>::NAME);
@@ -50,9 +51,12 @@ async fn sync(State(app): State<App>, caller: Caller, Path(id): Path<String>) ->
         return Ok(Json(payment.into()));
     };
     drop(conn);
+    let pass = lanes::enter(&app, project, provider.name(), Side::Back, Jobs::<true>::NAME)
+        .map_err(|at| setup::resting(provider, lanes::until(at, app.clock.now())))?;
     let desk = Desk { app: &app, provider, credentials: &credentials, payment: &payment, attempts: 1 };
-    let mut calls = Calls::default();
+    let mut calls = Calls::on(pass);
     let asked = desk.ask(&mut calls).await;
+    calls.leave();
     let mut tx = app.db.begin().await?;
     let locked = store::lock_payment(&mut tx, project, id, None).await?;
     let mut payment = locked.ok_or(Error::NotFound("payment"))?;

@@ -137,11 +137,7 @@ async fn check(
     now: DateTime<Utc>,
 ) -> Result<&'static dyn Provider> {
     let Some(provider) = provider::for_method(new.method) else {
-        let offered = "`checkout`, `card`, `pix` and `ticket`";
-        return Err(Error::field(
-            "/method",
-            format!("is not offered by this version, which knows {offered}"),
-        ));
+        return Err(Error::field("/method", "is not offered by this version"));
     };
     let configured = store::find_provider(conn, project, provider.name()).await?;
     let mut errors = Vec::new();
@@ -158,7 +154,7 @@ async fn check(
     if !errors.is_empty() {
         return Err(Error::Invalid(errors));
     }
-    if configured.is_none() {
+    if configured.is_none() && provider.needs_credentials() {
         let detail = format!(
             "the project has no credentials at {0}: set them with `PUT /v1/payment-providers/{0}`",
             provider.name()
@@ -198,6 +194,7 @@ fn build(
         provider_key: app.ids.uuid(now).to_string(),
         checkout_url: None,
         qr_code: None,
+        qr_code_base64: None,
         ticket_url: None,
         action: Some(Action::Create),
         run_at: now,

@@ -1,6 +1,7 @@
 //! A project's credentials at a provider: sealed in the database, opened for one call.
 
 use chrono::TimeDelta;
+use secrecy::SecretString;
 use sqlx::PgConnection;
 use trastienda_protocol::ids::ProjectId;
 
@@ -23,13 +24,21 @@ pub(crate) struct Credentials {
     pub(crate) account_id: Option<String>,
 }
 
-/// The project's credentials, if it set any.
+/// The project's credentials, if it set any; empty ones where none are needed.
 pub(crate) async fn open(
     app: &App,
     conn: &mut PgConnection,
     project: ProjectId,
     provider: &dyn Provider,
 ) -> anyhow::Result<Option<Credentials>> {
+    if !provider.needs_credentials() {
+        let access = Access {
+            http: app.outbound.operator().clone(),
+            base_url: provider.base_url(app),
+            token: SecretString::default(),
+        };
+        return Ok(Some(Credentials { access, account_id: None }));
+    }
     let Some(row) = store::find_provider(conn, project, provider.name()).await? else { return Ok(None) };
     let token = app.sealer.open_text(TOKEN_PURPOSE, &row.access_token_sealed)?;
     let access = Access { http: app.outbound.operator().clone(), base_url: provider.base_url(app), token };

@@ -10,18 +10,25 @@
 //!   ([`status`]), moved under the row's lock, and its events commit with it ([`settle`]).
 //! - Timeline, logs and metrics hold nothing personal and no card data.
 //!
-//! Not here: what a card's number is (the browser makes a token of it), and differences with the provider's books.
+//! - **What cannot be decided here becomes a case** ([`cases`]): raised once, closed by a person; the provider's books
+//!   are compared with ours and with the shop's reports every day ([`reconcile`]).
+//!
+//! Not here: what a card's number is (the browser makes a token of it).
 //! Read next: [`provider`] for what a provider has to say, [`routes`] for what callers may ask.
 
 mod batch;
 mod calls;
+pub mod cases;
 mod changes;
+mod confirm;
 mod create;
 mod credentials;
 pub mod inbound;
+mod lanes;
 pub mod model;
 mod notices;
 mod provider;
+pub mod reconcile;
 mod refunds;
 mod request;
 pub mod routes;
@@ -48,6 +55,7 @@ pub fn start(app: &App) {
     worker::start(app, work::Jobs::<false>(app.clone()));
     worker::start(app, work::Jobs::<true>(app.clone()));
     worker::start(app, notices::Notices(app.clone()));
+    app.shutdown.spawn(reconcile::start(app.clone()));
     app.shutdown.spawn(forget_notices(app.clone()));
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Payment {
     pub(crate) provider_key: String,
     pub(crate) checkout_url: Option<String>,
     pub(crate) qr_code: Option<String>,
+    pub(crate) qr_code_base64: Option<String>,
     pub(crate) ticket_url: Option<String>,
     pub(crate) action: Option<Action>,
     pub(crate) run_at: DateTime<Utc>,
@@ -134,6 +135,8 @@ pub struct PaymentView {
     checkout_url: Option<String>,
     /// What the customer scans or copies, for `pix`.
     qr_code: Option<String>,
+    /// The same as a picture: a PNG in base64.
+    qr_code_base64: Option<String>,
     /// The ticket to print or show.
     ticket_url: Option<String>,
     /// What is to be paid, as a decimal string.
@@ -178,6 +181,7 @@ impl From<Payment> for PaymentView {
             provider_reference: payment.provider_reference,
             checkout_url: payment.checkout_url,
             qr_code: payment.qr_code,
+            qr_code_base64: payment.qr_code_base64,
             ticket_url: payment.ticket_url,
             amount: payment.amount.to_string(),
             order_amount: payment.order_amount.to_string(),

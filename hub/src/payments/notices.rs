@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 
+use super::lanes::{self, Side};
 use super::model::{Payment, TimelineEntry};
 use super::provider::{self, CallError, Exchange, Snapshot};
 use super::settle::{self, Moved};
@@ -41,6 +42,8 @@ enum Answer {
     Ignored(&'static str),
     /// The provider did not say.
     Retry(DateTime<Utc>),
+    /// The account's lane is shut: it was not asked.
+    Postponed(DateTime<Utc>),
 }
 
 impl Queue for Notices {
@@ -85,7 +88,12 @@ async fn ask(app: &App, notice: &ClaimedNotice) -> anyhow::Result<(Answer, Optio
     let project = ProjectId::from_uuid(notice.project_id);
     let opened = credentials::open(app, &mut *app.db.acquire().await?, project, provider).await?;
     let Some(credentials) = opened else { return Ok((Answer::Ignored("not_configured"), None)) };
+    let pass = match lanes::enter(app, project, provider.name(), Side::Back, Notices::NAME) {
+        Ok(pass) => pass,
+        Err(at) => return Ok((Answer::Postponed(at), None)),
+    };
     let exchange = provider.find_payment(&credentials.access, &notice.resource_id).await;
+    pass.report(&exchange.result, app.clock.now());
     Ok((answer(notice, exchange, app.clock.now()), credentials.account_id))
 }
 
@@ -131,8 +139,10 @@ async fn write(app: &App, done: &Done) -> anyhow::Result<(Moved, Option<PaymentI
         Answer::Payment { .. } => (Verdict::Done, "handled"),
         Answer::Ignored(why) => (Verdict::Failed, *why),
         Answer::Retry(at) => (Verdict::Retry { at: *at }, "retry"),
+        Answer::Postponed(at) => (Verdict::Retry { at: *at }, "postponed"),
     };
-    if !store::finish_notice(&mut tx, &done.notice, &verdict, now).await? {
+    let is_unspent = matches!(done.answer, Answer::Postponed(_));
+    if !store::finish_notice(&mut tx, &done.notice, &verdict, is_unspent, now).await? {
         return Ok((Moved::default(), None));
     }
     let mut result = (Moved::default(), None);

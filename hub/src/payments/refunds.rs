@@ -195,14 +195,18 @@ pub(crate) async fn work(desk: &Desk<'_>, calls: &mut Calls) -> anyhow::Result<w
     let order = RefundOrder {
         external_id,
         amount: Money { minor: refund.amount_minor, currency: payment.amount.currency },
-        is_whole: refund.amount_minor == payment.amount.minor,
+        of: payment.amount,
+        given_minor: payment.standing.refunded_minor,
         key: &refund.provider_key,
+        now: app.clock.now(),
     };
+    let mut seen = Vec::new();
     let given = provider.refund(&desk.credentials.access, &order).await;
     match calls.record("refund", app.clock.now(), given) {
-        Ok(external_id) => {
+        Ok(refunded) => {
             "done".clone_into(&mut refund.status);
-            refund.external_id = external_id;
+            refund.external_id = refunded.external_id;
+            seen.extend(refunded.payment);
         }
         Err(CallError::Refused { code, .. } | CallError::Unauthorized { code }) => {
             "failed".clone_into(&mut refund.status);
@@ -216,7 +220,7 @@ pub(crate) async fn work(desk: &Desk<'_>, calls: &mut Calls) -> anyhow::Result<w
         Err(error) => return Ok(work::Outcome::Retry(desk.later(&error))),
     }
     // How much was given back is the payment's to say. If it does not say now, its notice will.
-    let seen = desk.ask(calls).await.unwrap_or_default();
+    seen.extend(desk.ask(calls).await.unwrap_or_default());
     Ok(work::Outcome::Refunded(Box::new(Outcome { refund, seen })))
 }
 

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::create::{self, Creation};
 use super::model::{Payment, PaymentDetail, PaymentView};
-use super::{changes, refunds, setup, store};
+use super::{cases, changes, confirm, refunds, setup, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::idempotency::{IdempotencyKey, mark_replayed};
@@ -27,6 +27,8 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .merge(changes::router())
         .merge(refunds::router())
+        .merge(confirm::router())
+        .merge(cases::router())
 }
 
 /// Starts a payment and waits for its outcome (`Prefer: wait=N`, `respond-async`). 202: the hub goes on by itself.

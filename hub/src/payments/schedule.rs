@@ -41,6 +41,8 @@ pub(crate) fn next_sync(method: Method, created_at: DateTime<Utc>, now: DateTime
         Method::Checkout | Method::Card if age < TimeDelta::minutes(10) => 1,
         Method::Checkout | Method::Card if age < TimeDelta::hours(1) => 2,
         Method::Checkout | Method::Card | Method::Pix if age < TimeDelta::days(1) => 4,
+        // Nobody can be asked; only its end is looked for.
+        Method::Manual => 24 * 60,
         _ => 60,
     };
     now + TimeDelta::minutes(minutes)

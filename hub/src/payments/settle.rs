@@ -4,10 +4,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
+use trastienda_protocol::money::Money;
 
+use super::cases::{self, Kind, NewCase};
 use super::model::{Action, Payment, TimelineEntry};
 use super::provider::Snapshot;
-use super::status::{self, Attempt, Standing, Status};
+use super::status::{self, Attempt, Standing, State, Status};
 use super::store;
 use crate::app::App;
 use crate::events::{self, Emit};
@@ -19,11 +21,20 @@ pub(crate) struct Moved {
     pub(crate) changed: bool,
     /// Events were stored: wake their queues after the commit.
     pub(crate) told: bool,
+    /// Cases of money in another amount, currency or account.
+    pub(crate) mismatches: u32,
+    /// Cases of money that was taken twice.
+    pub(crate) duplicates: u32,
 }
 
 impl Moved {
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { changed: self.changed || other.changed, told: self.told || other.told }
+        Self {
+            changed: self.changed || other.changed,
+            told: self.told || other.told,
+            mismatches: self.mismatches + other.mismatches,
+            duplicates: self.duplicates + other.duplicates,
+        }
     }
 }
 
@@ -45,12 +56,9 @@ pub(crate) async fn take_in(
             return Ok(Moved::default());
         }
         note(app, conn, payment, "status", &said).await?;
-        return Ok(Moved { changed: true, told: false });
+        return Ok(Moved { changed: true, ..Moved::default() });
     };
-    let same_account = match (account_id, snapshot.account_id.as_deref()) {
-        (Some(ours), Some(theirs)) => ours == theirs,
-        _ => true,
-    };
+    let same_account = account_id.is_none_or(|ours| snapshot.account_id.as_deref() == Some(ours));
     let seen = Attempt {
         external_id: snapshot.external_id.clone(),
         state,
@@ -61,7 +69,9 @@ pub(crate) async fn take_in(
     };
     let mut attempts = store::list_attempts(conn, payment).await?;
     match attempts.iter_mut().find(|attempt| attempt.external_id == seen.external_id) {
-        Some(known) if !seen.supersedes(known) => return Ok(Moved::default()),
+        Some(known) if !seen.supersedes(known) => {
+            return raise_differences(app, conn, payment, snapshot, same_account, &attempts).await;
+        }
         Some(known) => *known = seen.clone(),
         None => attempts.push(seen.clone()),
     }
@@ -72,20 +82,37 @@ pub(crate) async fn take_in(
     };
     note(app, conn, payment, "status", &said).await?;
     if !seen.is_match {
-        alert(
-            payment,
-            "mismatch",
-            "the provider's payment has another amount, currency or account: not taken as paid",
-        );
         note(app, conn, payment, "status", "amount, currency or account differ: not taken as paid").await?;
     }
-    if state.is_captured() && status::count_holding(&attempts) > 1 {
-        alert(payment, "paid_twice", "two attempts of one payment hold money: one is to be given back");
-        note(app, conn, payment, "status", "paid more than once: one attempt is to be given back").await?;
-    }
+    let raised = raise_differences(app, conn, payment, snapshot, same_account, &attempts).await?;
     let next = status::derive(payment.rules(), &payment.standing, &attempts);
-    let moved = settle(app, conn, payment, next).await?;
+    let moved = settle(app, conn, payment, next).await?.and(raised);
     Ok(Moved { changed: true, ..moved })
+}
+
+/// Raises what is wrong with a payment's attempts, unless it was raised before.
+async fn raise_differences(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    snapshot: &Snapshot,
+    same_account: bool,
+    attempts: &[Attempt],
+) -> anyhow::Result<Moved> {
+    let mut moved = Moved::default();
+    let is_match = same_account && snapshot.amount == Some(payment.amount);
+    let holds = snapshot.state.is_some_and(|state| state.is_captured() || state == State::Authorized);
+    if holds && !is_match && raise_mismatch(app, conn, payment, snapshot, same_account).await? {
+        moved.mismatches += 1;
+    }
+    for extra in status::holding(attempts).skip(1) {
+        if raise_extra(app, conn, payment, extra).await? {
+            note(app, conn, payment, "status", "paid more than once: one attempt is to be given back")
+                .await?;
+            moved.duplicates += 1;
+        }
+    }
+    Ok(moved)
 }
 
 /// Takes in several, in the provider's own order of changes.
@@ -155,25 +182,89 @@ pub(crate) async fn settle(
         duration_ms: None,
     };
     store::insert_entry(conn, payment, app.ids.uuid(now), &entry).await?;
+    let mut duplicates = 0;
     for event_type in &told {
         emit(app, conn, payment, event_type, payment.event_data()).await?;
     }
     if told.contains(&"payment.paid") {
-        tell_order_paid(app, conn, payment).await?;
+        duplicates += u32::from(tell_order_paid(app, conn, payment).await?);
+        let note = "the payment came";
+        let kind = Kind::OrderWithoutPayment;
+        store::drop_cases_of_order(conn, payment.project_id, kind, &payment.order_id, note, now).await?;
     }
-    Ok(Moved { changed: true, told: !told.is_empty() })
+    Ok(Moved { changed: true, told: !told.is_empty(), mismatches: 0, duplicates })
 }
 
-/// Tells `order.paid` once what is paid for the order reaches what it costs.
-async fn tell_order_paid(app: &App, conn: &mut PgConnection, payment: &Payment) -> anyhow::Result<()> {
+/// Tells `order.paid` once what is paid for the order reaches what it costs. Whether it is more, which is a case.
+async fn tell_order_paid(app: &App, conn: &mut PgConnection, payment: &Payment) -> anyhow::Result<bool> {
     let sum = store::lock_order_sum(conn, payment).await?;
     if sum < payment.order_amount.minor {
-        return Ok(());
+        return Ok(false);
     }
-    let paid = trastienda_protocol::money::Money { minor: sum, currency: payment.amount.currency };
+    let is_over = sum > payment.order_amount.minor
+        && sum > payment.amount.minor
+        && raise_overpayment(app, conn, payment, sum).await?;
+    let paid = Money { minor: sum, currency: payment.amount.currency };
     let mut data = payment.event_data();
     data.insert("paid_amount".to_owned(), json!(paid.to_string()));
-    emit(app, conn, payment, "order.paid", data).await
+    emit(app, conn, payment, "order.paid", data).await?;
+    Ok(is_over)
+}
+
+/// Money in another amount, currency or account than was asked for.
+async fn raise_mismatch(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    snapshot: &Snapshot,
+    same_account: bool,
+) -> sqlx::Result<bool> {
+    let differs = if same_account { "amount or currency" } else { "account" };
+    let detail = format!(
+        "the provider's payment {} has another {differs} than was asked for: not taken as paid",
+        snapshot.external_id
+    );
+    let same_currency = snapshot.amount.filter(|amount| amount.currency == payment.amount.currency);
+    let case = NewCase {
+        external_id: Some(snapshot.external_id.clone()),
+        expected: Some(payment.amount),
+        actual: same_currency,
+        ..NewCase::about(payment, Kind::AmountMismatch, &snapshot.external_id, detail)
+    };
+    cases::raise(app, conn, payment.project_id, &case).await
+}
+
+/// A second attempt of one payment that holds money.
+async fn raise_extra(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    extra: &Attempt,
+) -> sqlx::Result<bool> {
+    let detail = "the customer paid this payment more than once: this one is to be given back";
+    let case = NewCase {
+        external_id: Some(extra.external_id.clone()),
+        expected: Some(payment.amount),
+        ..NewCase::about(payment, Kind::Duplicate, &extra.external_id, detail)
+    };
+    cases::raise(app, conn, payment.project_id, &case).await
+}
+
+/// More than the order costs, by several payments.
+pub(crate) async fn raise_overpayment(
+    app: &App,
+    conn: &mut PgConnection,
+    payment: &Payment,
+    sum: i64,
+) -> sqlx::Result<bool> {
+    let detail = "the order's payments come to more than it costs: one is to be given back";
+    let actual = Money { minor: sum, currency: payment.amount.currency };
+    let case = NewCase {
+        expected: Some(payment.order_amount),
+        actual: Some(actual),
+        ..NewCase::about(payment, Kind::Duplicate, payment.id.to_string(), detail)
+    };
+    cases::raise(app, conn, payment.project_id, &case).await
 }
 
 async fn emit(

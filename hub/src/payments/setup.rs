@@ -142,7 +142,9 @@ async fn set(
     Path(name): Path<String>,
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode> {
-    let provider = provider::find(&name).ok_or(Error::NotFound("payment provider"))?;
+    let provider = provider::find(&name)
+        .filter(|provider| provider.needs_credentials())
+        .ok_or(Error::NotFound("payment provider that takes credentials"))?;
     let new = NewCredentials::parse(&body)?;
     let account = ask_account(&app, provider, &new.access_token).await?;
     // Tokens of the old kind belong to a live account and are marked as its test ones; the account tells of others.
@@ -212,6 +214,13 @@ async fn ask_account(app: &App, provider: &dyn Provider, token: &SecretString) -
         ),
         error => unavailable(provider, &error),
     })
+}
+
+/// 503: the provider did not answer a while ago, and is left alone.
+pub(crate) fn resting(provider: &dyn Provider, wait: std::time::Duration) -> Error {
+    let detail =
+        format!("{} does not answer; it is asked again in {} s", provider.name(), wait.as_secs().max(1));
+    Problem::new(503, "provider_unavailable", "Provider unavailable", detail).into()
 }
 
 /// 503: the provider did not answer.

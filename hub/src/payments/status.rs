@@ -243,13 +243,15 @@ pub(crate) fn derive(rules: Rules, current: &Standing, attempts: &[Attempt]) -> 
     }
 }
 
-/// How many attempts hold money now: more than one is an overpayment.
-pub(crate) fn count_holding(attempts: &[Attempt]) -> usize {
-    attempts
+/// The attempts that hold money now, the first that was made first: all but one are to be given back.
+pub(crate) fn holding(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {
+    let mut holding: Vec<&Attempt> = attempts
         .iter()
         .filter(|attempt| attempt.is_match && attempt.state.is_captured())
         .filter(|attempt| !matches!(attempt.state, State::Refunded | State::ChargebackLost))
-        .count()
+        .collect();
+    holding.sort_by(|a, b| by_age(&a.external_id, &b.external_id));
+    holding.into_iter()
 }
 
 /// The events that a move gives, in the order in which they are told.
@@ -358,14 +360,15 @@ mod tests {
     }
 
     #[test]
-    fn two_attempts_that_hold_money_are_counted() {
+    fn attempts_that_hold_money_are_told_by_age() {
         let attempts = [
             attempt("1", State::Approved, 1),
             attempt("2", State::Approved, 2),
             attempt("3", State::Refunded, 3),
             attempt("4", State::Rejected, 4),
         ];
-        assert_eq!(count_holding(&attempts), 2);
+        let ids: Vec<&str> = holding(&attempts).map(|attempt| attempt.external_id.as_str()).collect();
+        assert_eq!(ids, ["1", "2"]);
     }
 
     /// Keeps what is latest of each attempt, as the table does.

@@ -11,11 +11,12 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::calls::Calls;
 use super::credentials::{self, Credentials};
+use super::lanes::{self, Side};
 use super::model::{Action, Payment};
 use super::provider::{self, CallError, Created, Order, Provider, Snapshot, Withdrawal};
 use super::settle::{self, Moved};
 use super::status::Status;
-use super::store::{self, ClaimedPayment, Next};
+use super::store::{self, Attempts, ClaimedPayment, Next};
 use super::{refunds, schedule, waiters};
 use crate::app::App;
 use crate::events;
@@ -57,6 +58,8 @@ pub(crate) enum Outcome {
     Refunded(Box<refunds::Outcome>),
     /// Later.
     Retry(DateTime<Utc>),
+    /// The account's lane is shut: nothing was tried.
+    Postponed(DateTime<Utc>),
     /// There was nothing to do.
     Nothing,
 }
@@ -68,23 +71,30 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
     const CONCURRENCY: usize = if SYNC { 16 } else { 64 };
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedPayment>> {
-        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC).await?)
+        let shut = lanes::shut(Self::SIDE, lease.now);
+        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC, &shut).await?)
     }
 
     async fn run(&self, job: ClaimedPayment) -> Done {
+        let pass = lanes::enter(&self.0, job.project, &job.provider, Self::SIDE, Self::NAME);
         let mut done = Done { job, calls: Calls::default(), account_id: None, outcome: Outcome::Nothing };
+        done.calls = match pass {
+            Ok(pass) => Calls::on(pass),
+            Err(at) => return Done { outcome: Outcome::Postponed(at), ..done },
+        };
         let outcome = match tokio::time::timeout(WORK_MAX, work(&self.0, &mut done)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
-                tracing::error!(payment.id = %job.id, error = format!("{error:#}"), "a payment's job failed");
-                Outcome::Retry(schedule::after_unknown(job.attempts, self.0.clock.now()))
+                tracing::error!(payment.id = %done.job.id, error = format!("{error:#}"), "a payment's job failed");
+                Outcome::Retry(schedule::after_unknown(done.job.attempts, self.0.clock.now()))
             }
             Err(_) => {
-                tracing::warn!(payment.id = %job.id, "a payment's job ran out of time");
-                Outcome::Retry(schedule::after_unknown(job.attempts, self.0.clock.now()))
+                tracing::warn!(payment.id = %done.job.id, "a payment's job ran out of time");
+                Outcome::Retry(schedule::after_unknown(done.job.attempts, self.0.clock.now()))
             }
         };
         done.outcome = outcome;
+        done.calls.leave();
         done
     }
 
@@ -101,8 +111,12 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
     }
 }
 
+impl<const SYNC: bool> Jobs<SYNC> {
+    const SIDE: Side = if SYNC { Side::Back } else { Side::Front };
+}
+
 async fn work(app: &App, done: &mut Done) -> anyhow::Result<Outcome> {
-    let job = done.job;
+    let job = done.job.clone();
     let mut conn = app.db.acquire().await?;
     let payment = store::get_payment(&mut conn, job.project, job.id).await?;
     let Some(action) = payment.action else { return Ok(Outcome::Nothing) };
@@ -261,7 +275,7 @@ async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
 
 async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
     let mut tx = app.db.begin().await?;
-    let job = done.job;
+    let job = &done.job;
     let locked = store::lock_payment(&mut tx, job.project, job.id, Some(job.lease_token)).await?;
     // Another hub took the lease over: what it finds out is as true.
     let Some(mut payment) = locked else { return Ok(Moved::default()) };
@@ -310,10 +324,11 @@ async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
         Outcome::Refunded(outcome) => {
             moved = refunds::write(app, &mut tx, &mut payment, outcome, account).await?;
         }
-        Outcome::Retry(_) | Outcome::Nothing => {}
+        Outcome::Retry(_) | Outcome::Postponed(_) | Outcome::Nothing => {}
     }
     let next = match &done.outcome {
-        Outcome::Retry(at) => Next { action: payment.action, run_at: *at, is_retry: true },
+        Outcome::Retry(at) => Next { action: payment.action, run_at: *at, attempts: Attempts::Kept },
+        Outcome::Postponed(at) => Next { action: payment.action, run_at: *at, attempts: Attempts::Unspent },
         _ => next(&mut tx, &payment, now).await?,
     };
     store::release_payment(&mut tx, &payment, next, asked_at).await?;
@@ -331,7 +346,7 @@ async fn next(conn: &mut sqlx::PgConnection, payment: &Payment, now: DateTime<Ut
     } else {
         (None, now)
     };
-    Ok(Next { action, run_at, is_retry: false })
+    Ok(Next { action, run_at, attempts: Attempts::Anew })
 }
 
 /// Puts what was made into the row. A card's token has done its work.
@@ -346,6 +361,7 @@ fn keep_made(payment: &mut Payment, created: &Created) {
     keep(&mut payment.checkout_url, &created.checkout_url);
     if let Some(snapshot) = &created.payment {
         keep(&mut payment.qr_code, &snapshot.qr_code);
+        keep(&mut payment.qr_code_base64, &snapshot.qr_code_base64);
         keep(&mut payment.ticket_url, &snapshot.ticket_url);
         payment.expires_at = payment.expires_at.or(snapshot.expires_at);
     }

@@ -50,6 +50,8 @@ pub struct Features {
 pub struct Feature {
     flag: String,
     enabled: bool,
+    /// Whether the plans have such a flag, or somebody has set it for the project.
+    is_known: bool,
 }
 
 /// The project's name, mode, plan, flags, limits, today's use and services in use.
@@ -75,10 +77,11 @@ async fn features(caller: Caller) -> Json<Features> {
     Json(Features { features: caller.features() })
 }
 
-/// One feature flag; one that nobody set is off.
+/// One feature flag; one that nobody knows is off, and says so: a caller's own default may count then.
 #[utoipa::path(get, path = "/v1/features/{flag}", tag = "project", responses((status = 200, body = Feature)))]
 async fn feature(caller: Caller, Path(flag): Path<String>) -> Result<Json<Feature>> {
     check_flag(&flag)?;
     let enabled = caller.feature(&flag);
-    Ok(Json(Feature { flag, enabled }))
+    let is_known = caller.features().contains_key(&flag);
+    Ok(Json(Feature { flag, enabled, is_known }))
 }

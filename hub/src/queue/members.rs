@@ -121,7 +121,7 @@ const JOB_TABLES: [&str; 6] = [
 ];
 
 /// Takes back leases that are over or whose hub is gone.
-pub(crate) async fn release_void_leases(app: &App) -> sqlx::Result<()> {
+pub async fn release_void_leases(app: &App) -> sqlx::Result<()> {
     let alive = list_alive(&app.db).await?;
     let mut released = 0;
     for table in JOB_TABLES {

@@ -175,12 +175,14 @@ impl Queue for Deliveries {
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
-        let tried = done.iter().filter(|attempted| attempted.verdict.is_some());
-        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         let mut tx = self.app.db.begin().await?;
-        store::finish_deliveries(&mut tx, done, now).await?;
+        let moved = store::finish_deliveries(&mut tx, done, now).await?;
+        // Where a lease has passed to someone else, so has the attempt that counts.
+        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
+        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
+        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         store::insert_logs(&mut tx, &tried).await?;
-        let recorded = self.health.record(&self.app, &mut tx, done, now).await?;
+        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
         tx.commit().await?;
         if recorded.announced {
             warn::wake(&self.app);

@@ -61,7 +61,41 @@ mod tests {
         assert_eq!(next(&DEFAULT, 2, Some(Duration::from_secs(1)), at(0), 0.0), Some(at(60)));
     }
 
+    #[test]
+    fn a_receiver_that_never_answers_well_is_tried_for_75_to_90_hours() {
+        for (spread, hours) in [(0.0, 75), (1.0, 90)] {
+            let (mut now, mut attempts) = (at(0), 1);
+            while let Some(then) = next(&DEFAULT, attempts, None, now, spread) {
+                (now, attempts) = (then, attempts + 1);
+            }
+            assert_eq!(attempts, 11);
+            // Fifteen minutes and a half beside the whole hours.
+            let beyond = (now - at(0)) - TimeDelta::hours(hours);
+            assert!(TimeDelta::zero() < beyond && beyond < TimeDelta::hours(1), "{beyond}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_next_attempt_is_neither_early_nor_later_than_jitter_or_the_receiver_says(
+            schedule in prop::collection::vec(1i32..=604_800, 0..30),
+            attempts in 1i32..40,
+            retry_after in prop::option::of(any::<u64>()),
+            spread in -1.0f64..2.0,
+        ) {
+            let wanted = retry_after.map_or(0, |seconds| seconds.min(86_400));
+            let wanted = i64::try_from(wanted).unwrap() * 1_000;
+            let next = next(&schedule, attempts, retry_after.map(Duration::from_secs), at(0), spread);
+            let delay = usize::try_from(attempts).ok().and_then(|attempts| schedule.get(attempts - 1));
+            // As many retries as the schedule has delays, whatever the receiver asks for.
+            prop_assert_eq!(next.is_some(), delay.is_some());
+            if let (Some(next), Some(delay)) = (next, delay) {
+                let (plain, took) = (i64::from(*delay) * 1_000, (next - at(0)).num_milliseconds());
+                prop_assert!(took >= plain.max(wanted), "{}", took);
+                prop_assert!(took <= (plain + plain / 5).max(wanted), "{}", took);
+            }
+        }
+
         #[test]
         fn jitter_only_ever_delays_by_at_most_a_fifth(attempts in 1i32..=10, spread in 0.0f64..1.0) {
             let plain = next(&DEFAULT, attempts, None, at(0), 0.0).unwrap();

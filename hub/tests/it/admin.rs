@@ -57,6 +57,8 @@ async fn flags_follow_the_plan_until_the_project_says_otherwise(pool: PgPool) {
     let shown =
         async |name: &str| test.get(&key, &format!("/v1/features/{name}")).await.body["enabled"].clone();
     assert_eq!((shown("payments").await, shown("gift_cards").await), (json!(true), json!(false)));
+    assert_eq!(test.get(&key, "/v1/features/payments").await.body["is_known"], true);
+    assert_eq!(test.get(&key, "/v1/features/gift_cards").await.body["is_known"], false);
     test.admin("PUT", &flag("gift_cards"), json!({"enabled": true})).await;
     test.admin("PUT", &flag("payments"), json!({"enabled": false})).await;
     assert_eq!((shown("payments").await, shown("gift_cards").await), (json!(false), json!(true)));

@@ -44,8 +44,8 @@ pub(crate) async fn create(
     let given = given.ok_or_else(ApiError::no_authorization)?.to_owned();
     let body: Value = serde_json::from_slice(&body).map_err(|_| ApiError::bad_request(1, "Invalid JSON"))?;
     app.change(|state, now| {
-        let seller = state.sellers.iter().find(|s| s.public_key == given || s.access_token == given);
-        let seller = seller.ok_or_else(ApiError::invalid_token)?;
+        let by_key = state.sellers.iter().find(|seller| seller.public_key == given);
+        let seller = by_key.or_else(|| state.seller_of(&given)).ok_or_else(ApiError::invalid_token)?;
         let site = seller.site().ok_or_else(ApiError::invalid_token)?;
         let fields = Fields::read(&body)?;
         let method =

@@ -40,6 +40,13 @@ impl ApiError {
         Self { status, body }
     }
 
+    /// Of `/oauth/token`.
+    pub(crate) fn grant(error: &str, message: &str) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        let body = json!({"message": message, "error": error, "status": status.as_u16(), "cause": []});
+        Self { status, body }
+    }
+
     /// No key on a call that must carry one; found before anything in the body.
     pub(crate) fn idempotency_key_missing() -> Self {
         Self::bad_request(4292, "Header X-Idempotency-Key can't be null")

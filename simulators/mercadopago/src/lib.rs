@@ -20,6 +20,7 @@ mod faults;
 mod ids;
 mod merchant_orders;
 mod money;
+mod oauth;
 mod pages;
 mod payments;
 mod preferences;

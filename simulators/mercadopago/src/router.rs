@@ -14,10 +14,11 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::faults::FaultKind;
-use crate::{card_tokens, control, merchant_orders, pages, payments, preferences, sellers};
+use crate::{card_tokens, control, merchant_orders, oauth, pages, payments, preferences, sellers};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let api = Router::new()
+        .route("/oauth/token", post(oauth::token))
         .route("/users/me", get(sellers::me))
         .route("/v1/payment_methods", get(sellers::payment_methods))
         .route("/v1/card_tokens", post(card_tokens::create))
@@ -25,6 +26,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/payments/search", get(payments::search))
         .route("/v1/payments/{id}", get(payments::get).put(payments::update))
         .route("/v1/payments/{id}/refunds", get(payments::list_refunds).post(payments::refund))
+        // The official Node SDK calls these two with a slash at the end.
+        .route("/v1/payments/{id}/refunds/", get(payments::list_refunds).post(payments::refund))
+        .route("/checkout/preferences/", post(preferences::create))
         .route("/v1/payments/{id}/refunds/{refund_id}", get(payments::get_refund))
         .route("/checkout/preferences", post(preferences::create))
         .route("/checkout/preferences/search", get(preferences::search))

@@ -131,7 +131,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or_else(ApiError::invalid_token)?;
-        app.change(|state, _| state.sellers.iter().find(|seller| seller.access_token == token).cloned())
+        app.change(|state, _| state.seller_of(token).cloned())
             .and_then(|seller| seller.site().map(|site| Self { seller, site }))
             .ok_or_else(ApiError::invalid_token)
     }

@@ -8,6 +8,7 @@ use crate::card_tokens::CardToken;
 use crate::config::Config;
 use crate::ids::IdSource;
 use crate::merchant_orders::MerchantOrder;
+use crate::oauth::Tokens;
 use crate::payments::{Move, Payment};
 use crate::preferences::Preference;
 use crate::sellers::Seller;
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) card_tokens: HashMap<String, CardToken>,
     /// What each idempotency key made, by seller and by what it was used for.
     pub(crate) keys: HashMap<(i64, KeyUse, String), i64>,
+    /// What marketplaces were given.
+    pub(crate) tokens: Tokens,
     payers: HashMap<String, i64>,
     announced: Vec<Burst>,
 }
@@ -43,6 +46,7 @@ impl State {
             orders: BTreeMap::new(),
             card_tokens: HashMap::new(),
             keys: HashMap::new(),
+            tokens: Tokens::default(),
             payers: HashMap::new(),
             announced: Vec::new(),
         }
@@ -50,6 +54,12 @@ impl State {
 
     pub(crate) fn find_seller(&self, user_id: i64) -> Option<&Seller> {
         self.sellers.iter().find(|seller| seller.user_id == user_id)
+    }
+
+    /// Whose an access token is.
+    pub(crate) fn seller_of(&self, token: &str) -> Option<&Seller> {
+        let own = self.sellers.iter().find(|seller| seller.access_token == token);
+        own.or_else(|| self.find_seller(*self.tokens.access.get(token)?))
     }
 
     /// A seller's payment; another seller's does not exist for them.

@@ -155,21 +155,35 @@ fn operation(number: usize) -> String {
     format!(r#"{{"kind":"event","id":"{id}","accepted_at":"{accepted_at}","body":{}}}"#, event(number))
 }
 
-struct Connection {
+/// A connection to the hub.
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(hub: SocketAddr) -> anyhow::Result<Self> {
+    /// Opens it.
+    pub(crate) async fn open(hub: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(hub).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::new() })
     }
 
     async fn call(&mut self, key: &str, path: &str, body: &str, status: u16) -> anyhow::Result<()> {
+        self.post(path, &format!("x-api-key: {key}\r\n"), body, status).await?;
+        Ok(())
+    }
+
+    /// A POST with more headers, each with its line's end. Gives the whole answer.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        headers: &str,
+        body: &str,
+        status: u16,
+    ) -> anyhow::Result<&[u8]> {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: hub\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: hub\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;
@@ -186,7 +200,7 @@ impl Connection {
         if answered != Some(status) {
             bail!("{path}: {}", String::from_utf8_lossy(&self.buffer));
         }
-        Ok(())
+        Ok(&self.buffer)
     }
 }
 

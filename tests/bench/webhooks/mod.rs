@@ -1,7 +1,8 @@
 //! Events in, webhooks out, receiver and database on the same machine.
 
-mod cost;
-mod load;
+pub(crate) mod cost;
+mod large;
+pub(crate) mod load;
 mod receiver;
 mod rows;
 

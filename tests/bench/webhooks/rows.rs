@@ -42,6 +42,9 @@ pub(super) async fn measure(bench: &mut Bench, runs: usize, wanted: &str) -> any
     if wants("kill") {
         kill(bench, runs).await?;
     }
+    if wants("large") {
+        super::large::measure(bench, runs).await?;
+    }
     if wants("memory") {
         let now = bench.processes()?.hub_memory()?;
         row("memory: hub resident, MB: idle, loaded", &format!("{idle:.0}, {:.0}", loaded.max(now)));
@@ -49,7 +52,7 @@ pub(super) async fn measure(bench: &mut Bench, runs: usize, wanted: &str) -> any
     Ok(())
 }
 
-fn row(name: &str, result: &str) {
+pub(super) fn row(name: &str, result: &str) {
     say(&format!("  {name:<62} {result}"));
 }
 

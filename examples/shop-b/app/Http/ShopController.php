@@ -52,23 +52,19 @@ final class ShopController
 
         try {
             $payment = $backRoom->checkout($order);
+            [$id, $status, $url] = [$payment->id, $payment->status->value, $payment->checkoutUrl];
         } catch (OutcomeUnknown $exception) {
             // Neither paid nor failed: the customer may ask again, and it is the same payment.
-            $payment = ['id' => $exception->id(), 'status' => 'unknown'];
+            [$id, $status, $url] = [$exception->id(), 'unknown', null];
         } catch (TrastiendaException $exception) {
             report($exception);
 
             return new JsonResponse(['order_id' => $order->id, 'problem' => $exception->getMessage()], 503);
         }
 
-        $order->update(['payment_id' => $payment['id']]);
+        $order->update(['payment_id' => $id]);
 
-        return new JsonResponse([
-            'order_id' => $order->id,
-            'payment_id' => $payment['id'],
-            'status' => $payment['status'] ?? 'pending',
-            'checkout_url' => $payment['checkout_url'] ?? null,
-        ]);
+        return new JsonResponse(['order_id' => $order->id, 'payment_id' => $id, 'status' => $status, 'checkout_url' => $url]);
     }
 
     public function show(string $id): JsonResponse

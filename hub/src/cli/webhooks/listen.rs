@@ -24,7 +24,7 @@ use super::{parse_endpoint, parse_project};
 use crate::config::StoreArgs;
 use crate::db::Store;
 use crate::events::tail::{self, Tailed};
-use crate::outbound::{AllowList, Outbound};
+use crate::outbound::{AllowList, Manner, Outbound};
 use crate::webhooks::store;
 use crate::webhooks::wire::{self, Said, signed_headers};
 
@@ -145,7 +145,7 @@ impl ListenArgs {
         };
         let patterns = names.iter().map(pattern).collect::<anyhow::Result<Vec<_>>>()?;
         // The operator names the address, here and now.
-        let client = Outbound::new(AllowList::default(), Vec::new())?;
+        let client = Outbound::new(AllowList::default(), Vec::new(), Manner::default())?;
         Ok(Listener { project, forward, patterns, secrets, client, json: self.json })
     }
 }

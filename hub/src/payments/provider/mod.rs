@@ -3,6 +3,7 @@
 //! A provider holds no state and no credentials: it is handed an [`Access`] for each call. It never decides what
 //! becomes of a payment; it says what it was told ([`Snapshot`]) or how the call went ([`CallError`]).
 
+pub(crate) mod manual;
 pub(crate) mod mercadopago;
 
 use std::time::Duration;
@@ -35,6 +36,11 @@ pub(crate) struct Exchange<T> {
 }
 
 impl<T> Exchange<T> {
+    /// What is known without a call.
+    pub(crate) fn at_once(value: T) -> Self {
+        Self { result: Ok(value), request_id: None, duration: Duration::ZERO }
+    }
+
     pub(crate) fn and_then<U>(self, read: impl FnOnce(T) -> Result<U, CallError>) -> Exchange<U> {
         let Self { result, request_id, duration } = self;
         Exchange { result: result.and_then(read), request_id, duration }
@@ -126,6 +132,8 @@ pub(crate) struct Snapshot {
     /// The provider's own order of changes.
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) qr_code: Option<String>,
+    /// The same as a PNG, in base64.
+    pub(crate) qr_code_base64: Option<String>,
     pub(crate) ticket_url: Option<String>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
@@ -143,9 +151,21 @@ pub(crate) struct Withdrawal<'a> {
 pub(crate) struct RefundOrder<'a> {
     pub(crate) external_id: &'a str,
     pub(crate) amount: Money,
-    /// Whether it is everything that the payment was for.
-    pub(crate) is_whole: bool,
+    /// What the payment was for.
+    pub(crate) of: Money,
+    /// What of it was given back before.
+    pub(crate) given_minor: i64,
     pub(crate) key: &'a str,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What came of giving money back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refunded {
+    /// The provider's refund, where it says.
+    pub(crate) external_id: Option<String>,
+    /// The payment after it, of a provider that cannot be asked for it.
+    pub(crate) payment: Option<Snapshot>,
 }
 
 /// A payment provider.
@@ -154,6 +174,10 @@ pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
     /// The ways to pay that are offered through it.
     fn methods(&self) -> &'static [Method];
+    /// Whether a project has to set credentials before it can charge.
+    fn needs_credentials(&self) -> bool {
+        true
+    }
     /// Where it is.
     fn base_url(&self, app: &App) -> Url;
     /// Where it may send notices, if it can reach the hub.
@@ -188,16 +212,24 @@ pub(crate) trait Provider: Send + Sync {
         access: &'a Access,
         withdrawal: &'a Withdrawal<'a>,
     ) -> BoxFuture<'a, Exchange<Option<Snapshot>>>;
-    /// Gives money back, once per key. Gives the provider's id of the refund, where it says.
+    /// Gives money back, once per key.
     fn refund<'a>(
         &'a self,
         access: &'a Access,
         refund: &'a RefundOrder<'a>,
-    ) -> BoxFuture<'a, Exchange<Option<String>>>;
+    ) -> BoxFuture<'a, Exchange<Refunded>>;
+    /// Its payments that changed within a time, whoever's reference they have, oldest change first. `None`: there are
+    /// more than are read at once, so a shorter time is to be asked for.
+    fn list_changed<'a>(
+        &'a self,
+        access: &'a Access,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> BoxFuture<'a, Exchange<Option<Vec<Snapshot>>>>;
 }
 
 /// All providers.
-const ALL: [&dyn Provider; 1] = [&mercadopago::MercadoPago];
+const ALL: [&dyn Provider; 2] = [&mercadopago::MercadoPago, &manual::Manual];
 
 /// The provider of a name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Provider> {

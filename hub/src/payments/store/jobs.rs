@@ -9,21 +9,24 @@ use crate::payments::model::{Action, Payment};
 use crate::queue::Lease;
 
 /// A payment that this hub may work on now.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClaimedPayment {
     pub(crate) project: ProjectId,
     pub(crate) id: PaymentId,
+    pub(crate) provider: String,
     pub(crate) lease_token: Uuid,
     /// Claims of this action, this one included.
     pub(crate) attempts: i32,
 }
 
-/// Claims payments that are due: those that are only asked about, or all others.
+/// Claims payments that are due: those that are only asked about, or all others. `shut` are projects and providers, in
+/// step, whose payments have to wait.
 pub(crate) async fn claim_payments(
     db: &PgPool,
     lease: Lease,
     limit: i64,
     is_sync: bool,
+    shut: &(Vec<Uuid>, Vec<String>),
 ) -> sqlx::Result<Vec<ClaimedPayment>> {
     let rows = sqlx::query!(
         r#"
@@ -34,6 +37,11 @@ pub(crate) async fn claim_payments(
               and lease_token is null
               and (action = 'sync') = $3
               and run_at <= $1
+              and not exists (
+                  select from unnest($7::uuid[], $8::text[]) as shut (project_id, provider)
+                  where shut.project_id = payment_transactions.project_id
+                    and shut.provider = payment_transactions.provider
+              )
             order by run_at
             limit $2
             -- Another hub's claim is under way on these rows.
@@ -43,7 +51,7 @@ pub(crate) async fn claim_payments(
         set lease_token = $4, lease_hub = $5, lease_until = $6, attempts = attempts + 1
         from due
         where t.project_id = due.project_id and t.id = due.id
-        returning t.project_id, t.id, t.attempts
+        returning t.project_id, t.id, t.provider, t.attempts
         "#,
         lease.now,
         limit,
@@ -51,12 +59,15 @@ pub(crate) async fn claim_payments(
         lease.token,
         lease.hub,
         lease.until,
+        &shut.0,
+        &shut.1,
     )
     .fetch_all(db)
     .await?;
     let claimed = rows.into_iter().map(|row| ClaimedPayment {
         project: ProjectId::from_uuid(row.project_id),
         id: PaymentId::from_uuid(row.id),
+        provider: row.provider,
         lease_token: lease.token,
         attempts: row.attempts,
     });
@@ -68,8 +79,18 @@ pub(crate) async fn claim_payments(
 pub(crate) struct Next {
     pub(crate) action: Option<Action>,
     pub(crate) run_at: DateTime<Utc>,
-    /// Whether the action is tried again rather than begun.
-    pub(crate) is_retry: bool,
+    pub(crate) attempts: Attempts,
+}
+
+/// What becomes of the count of an action's claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempts {
+    /// Another action begins.
+    Anew,
+    /// The action is tried again.
+    Kept,
+    /// Nothing was tried.
+    Unspent,
 }
 
 /// Ends a claim and says what comes next. `synced_at` is kept unless it is given.
@@ -84,7 +105,7 @@ pub(crate) async fn release_payment(
         update payment_transactions
         set action = $3,
             run_at = $4,
-            attempts = case when $5 then attempts else 0 end,
+            attempts = greatest(attempts * $5 - $7, 0),
             synced_at = coalesce($6, synced_at),
             lease_token = null, lease_hub = null, lease_until = null
         where project_id = $1 and id = $2
@@ -93,8 +114,9 @@ pub(crate) async fn release_payment(
         payment.id.uuid(),
         next.action.map(Action::as_str),
         next.run_at,
-        next.is_retry,
+        i32::from(next.attempts != Attempts::Anew),
         synced_at,
+        i32::from(next.attempts == Attempts::Unspent),
     )
     .execute(conn)
     .await?;

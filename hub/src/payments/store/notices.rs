@@ -140,11 +140,12 @@ pub(crate) async fn claim_notices(db: &PgPool, lease: Lease, limit: i64) -> sqlx
     .await
 }
 
-/// Moves a notice on, if the lease is still its own; false if it is not.
+/// Moves a notice on, if the lease is still its own; false if it is not. `is_unspent`: nothing was tried.
 pub(crate) async fn finish_notice(
     conn: &mut PgConnection,
     notice: &ClaimedNotice,
     verdict: &Verdict,
+    is_unspent: bool,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let (status, run_at) = match verdict {
@@ -157,6 +158,7 @@ pub(crate) async fn finish_notice(
         update payment_notices
         set status = $4,
             run_at = coalesce($5, run_at),
+            attempts = attempts - $7,
             handled_at = case when $4 <> 'pending' then $6::timestamptz end,
             lease_token = null, lease_hub = null, lease_until = null
         where project_id = $1 and id = $2 and lease_token = $3
@@ -167,6 +169,7 @@ pub(crate) async fn finish_notice(
         status,
         run_at,
         now,
+        i32::from(is_unspent),
     )
     .execute(conn)
     .await?;

@@ -33,6 +33,7 @@ struct PaymentRow {
     provider_key: String,
     checkout_url: Option<String>,
     qr_code: Option<String>,
+    qr_code_base64: Option<String>,
     ticket_url: Option<String>,
     action: Option<String>,
     run_at: DateTime<Utc>,
@@ -81,6 +82,7 @@ impl TryFrom<PaymentRow> for Payment {
             provider_key: row.provider_key,
             checkout_url: row.checkout_url,
             qr_code: row.qr_code,
+            qr_code_base64: row.qr_code_base64,
             ticket_url: row.ticket_url,
             action,
             run_at: row.run_at,
@@ -136,7 +138,7 @@ pub(crate) async fn find_payment(
         r#"
         select project_id, id, provider, method, order_id, amount_minor, order_amount_minor, amount_refunded_minor, currency,
                request, metadata, status, detail, dispute, external_id, provider_reference, provider_key, checkout_url,
-               qr_code, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
+               qr_code, qr_code_base64, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
         from payment_transactions
         where project_id = $1 and id = $2
         "#,
@@ -170,7 +172,7 @@ pub(crate) async fn lock_payment(
         r#"
         select project_id, id, provider, method, order_id, amount_minor, order_amount_minor, amount_refunded_minor, currency,
                request, metadata, status, detail, dispute, external_id, provider_reference, provider_key, checkout_url,
-               qr_code, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
+               qr_code, qr_code_base64, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
         from payment_transactions
         where project_id = $1 and id = $2 and ($3::uuid is null or lease_token = $3)
         -- Notices, the worker and callers take turns.
@@ -230,7 +232,8 @@ pub(crate) async fn update_made(conn: &mut PgConnection, payment: &Payment) -> a
             qr_code = $5,
             ticket_url = $6,
             expires_at = $7,
-            request = $8
+            request = $8,
+            qr_code_base64 = $9
         where project_id = $1 and id = $2
         "#,
         payment.project_id.uuid(),
@@ -241,6 +244,7 @@ pub(crate) async fn update_made(conn: &mut PgConnection, payment: &Payment) -> a
         payment.ticket_url,
         payment.expires_at,
         serde_json::to_value(&payment.request)?,
+        payment.qr_code_base64,
     )
     .execute(conn)
     .await?;
@@ -288,7 +292,7 @@ pub(crate) async fn list_payments(
         r#"
         select project_id, id, provider, method, order_id, amount_minor, order_amount_minor, amount_refunded_minor, currency,
                request, metadata, status, detail, dispute, external_id, provider_reference, provider_key, checkout_url,
-               qr_code, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
+               qr_code, qr_code_base64, ticket_url, action, run_at, synced_at, expires_at, fingerprint, created_at, updated_at, paid_at
         from payment_transactions
         where project_id = $1
           and (created_at, id) < ($2, $3)

@@ -32,15 +32,15 @@ pub(crate) struct Recorded {
 }
 
 impl Recorder {
-    /// Writes what changed.
+    /// Writes what changed by attempts that were made, each under its log's id.
     pub(crate) async fn record(
         &self,
         app: &App,
         conn: &mut PgConnection,
-        done: &[Attempted],
+        tried: &[(Uuid, &Attempted)],
         now: DateTime<Utc>,
     ) -> anyhow::Result<Recorded> {
-        let concerned = self.concerned(done);
+        let concerned = self.concerned(tried);
         if concerned.is_empty() {
             return Ok(Recorded::default());
         }
@@ -64,11 +64,11 @@ impl Recorder {
         Ok(recorded)
     }
 
-    fn concerned<'a>(&self, done: &'a [Attempted]) -> BTreeMap<Uuid, Vec<&'a Attempted>> {
+    fn concerned<'a>(&self, tried: &[(Uuid, &'a Attempted)]) -> BTreeMap<Uuid, Vec<&'a Attempted>> {
         let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: BTreeMap<Uuid, Vec<&Attempted>> = BTreeMap::new();
         let mut concerned: HashSet<Uuid> = HashSet::new();
-        for attempted in done.iter().filter(|attempted| attempted.verdict.is_some()) {
+        for (_, attempted) in tried {
             let id = attempted.delivery.target.id;
             all.entry(id).or_default().push(attempted);
             let failed = attempted.verdict != Some(Verdict::Done);

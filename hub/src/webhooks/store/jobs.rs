@@ -1,5 +1,6 @@
 //! SQL of deliveries as jobs: writing, claiming and finishing them, many in one statement.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -278,12 +279,12 @@ impl Said {
     }
 }
 
-/// Moves deliveries on whose lease is still the one under which the attempt was made.
+/// Moves deliveries on whose lease is still the one under which the attempt was made, and tells the leases of those.
 pub(crate) async fn finish_deliveries(
     conn: &mut PgConnection,
     done: &[Attempted],
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<HashSet<(Uuid, Uuid)>> {
     let status = |attempted: &Attempted| match &attempted.verdict {
         Some(Verdict::Done) => "sent".to_owned(),
         Some(Verdict::Failed) => "failed".to_owned(),
@@ -294,7 +295,7 @@ pub(crate) async fn finish_deliveries(
         _ => None,
     };
     let column = |value: fn(&Attempted) -> Uuid| done.iter().map(value).collect::<Vec<_>>();
-    sqlx::query!(
+    let moved = sqlx::query!(
         r#"
         update webhook_deliveries d
         set status = done.status,
@@ -307,6 +308,7 @@ pub(crate) async fn finish_deliveries(
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[], $7::integer[], $8::text[])
             as done(project_id, id, lease_token, status, was_tried, run_at, response_code, error)
         where d.project_id = done.project_id and d.id = done.id and d.lease_token = done.lease_token
+        returning d.id, done.lease_token as "lease_token!"
         "#,
         &column(|attempted| attempted.delivery.project_id),
         &column(|attempted| attempted.delivery.id),
@@ -318,9 +320,9 @@ pub(crate) async fn finish_deliveries(
         &done.iter().map(|attempted| attempted.error.clone()).collect::<Vec<_>>() as &[Option<String>],
         now,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(moved.into_iter().map(|row| (row.id, row.lease_token)).collect())
 }
 
 /// Keeps the attempts, each under the id that comes with it.

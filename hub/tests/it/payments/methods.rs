@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use super::world::World;
 
 impl World {
-    async fn card_token(&self, holder: &str) -> String {
+    pub(super) async fn card_token(&self, holder: &str) -> String {
         let url = format!("{}/v1/card_tokens?public_key={}", self.simulator.url(), self.seller.public_key);
         let body = json!({"card_number": "4509953566233704", "expiration_month": 11, "expiration_year": 2030,
             "security_code": "123", "cardholder": {"name": holder}});
@@ -26,7 +26,7 @@ impl World {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    async fn charge(&self, order: &str, holder: &str) -> Value {
+    pub(super) async fn charge(&self, order: &str, holder: &str) -> Value {
         let token = self.card_token(holder).await;
         let card = json!({"token": token, "payment_method_id": "visa", "installments": 1});
         let more = json!({"method": "card", "card": card, "back_urls": null});
@@ -35,7 +35,7 @@ impl World {
         answer.body
     }
 
-    async fn refund(&self, payment: &Value, key: &str, body: Value) -> crate::support::Answer {
+    pub(super) async fn refund(&self, payment: &Value, key: &str, body: Value) -> crate::support::Answer {
         let path = format!("/v1/payments/{}/refunds", payment["id"].as_str().unwrap());
         let headers = [("x-api-key", self.key.as_str()), ("idempotency-key", key)];
         self.test.send("POST", &path, &headers, body.to_string()).await
@@ -99,6 +99,7 @@ async fn pix_and_tickets_give_the_customer_something_to_pay_with(pool: PgPool) {
         pix["qr_code"].is_string() && pix["ticket_url"].is_string() && pix["expires_at"].is_string(),
         "{pix}"
     );
+    assert!(pix["qr_code_base64"].as_str().is_some_and(|png| png.starts_with("iVBORw0KGgo")), "{pix}");
     world.control(&format!("/payments/{}/approve", pix["external_id"].as_str().unwrap()), json!({})).await;
     world.until_status(&pix, "paid").await;
     let ticket = json!({"method": "ticket", "payment_method_id": "bolbradesco", "currency": "BRL", "back_urls": null,

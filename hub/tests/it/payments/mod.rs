@@ -1,8 +1,12 @@
 //! Payments over the whole hub, with the provider's simulator at the other end of real connections.
 
+mod cases;
 mod checkout;
 mod credentials;
 mod inbound;
+mod janitor;
+mod manual;
 mod methods;
+mod reconcile;
 mod truth;
 mod world;

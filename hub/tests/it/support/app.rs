@@ -17,9 +17,10 @@ use sqlx::PgPool;
 use tower::ServiceExt as _;
 use trastienda_hub::app::{App, Parts};
 use trastienda_hub::config::Config;
+use trastienda_hub::outbound::Manner;
 use trastienda_hub::seal::Sealer;
 use trastienda_hub::shutdown::Shutdown;
-use trastienda_hub::{db, router, serve, telemetry};
+use trastienda_hub::{db, events, router, serve, telemetry};
 use trastienda_protocol::clock::{Clock as _, ManualClock, SystemClock};
 use trastienda_protocol::ids::RandomIds;
 
@@ -64,17 +65,30 @@ impl TestApp {
 
     /// A second hub on the same database, with the same master key.
     pub(crate) async fn sharing(other: &Self) -> Self {
-        Self::build(other.app.db.clone(), other.app.sealer.clone(), |_| {}).await
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), true, |_| {}).await
+    }
+
+    /// A hub on the same database that takes calls and tells the others, and runs no job itself.
+    pub(crate) async fn front_of(other: &Self) -> Self {
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), false, |_| {}).await
+    }
+
+    /// A hub that runs no job: the test does.
+    pub(crate) async fn idle(pool: PgPool) -> Self {
+        Self::build(pool, sealer(), false, |_| {}).await
+    }
+
+    /// A second hub on the same database, with other settings.
+    pub(crate) async fn sharing_with(other: &Self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(other.app.db.clone(), other.app.sealer.clone(), true, change).await
     }
 
     /// The same, with other settings.
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut Config)) -> Self {
-        // Several hubs of one test share the database and so the key that sealed its secrets.
-        let key = SecretString::from("dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=");
-        Self::build(pool, Sealer::new(&key).unwrap(), change).await
+        Self::build(pool, sealer(), true, change).await
     }
 
-    async fn build(pool: PgPool, sealer: Sealer, change: impl FnOnce(&mut Config)) -> Self {
+    async fn build(pool: PgPool, sealer: Sealer, runs_jobs: bool, change: impl FnOnce(&mut Config)) -> Self {
         serve::install_tls();
         // It starts at the real time: webhook signatures are checked against it by receivers.
         let clock = ManualClock::new(SystemClock.now());
@@ -85,6 +99,7 @@ impl TestApp {
             public_url: "http://hub.test".parse().unwrap(),
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),
             outbound_allow: "127.0.0.0/8".parse().unwrap(),
+            outbound_manner: Manner::default(),
             smtp_url: None,
             mail_from: "Tienda <tienda@example.com>".parse().unwrap(),
             operator_email: None,
@@ -101,11 +116,18 @@ impl TestApp {
             metrics: telemetry::start_metrics().unwrap(),
         };
         let (app, inboxes) = App::build(parts).await.unwrap();
-        serve::start_tasks(&app, inboxes);
+        if runs_jobs {
+            serve::start_tasks(&app, inboxes);
+        } else {
+            tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), inboxes.wakes));
+            events::gather::run(&app, inboxes.lanes);
+        }
         let (router, _) = router::build(&app);
         let router = router.layer(Extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9)))));
         let test = Self { app, clock, router };
-        test.until("the hub is a member", async || test.app.member.number()).await;
+        if runs_jobs {
+            test.until("the hub is a member", async || test.app.member.number()).await;
+        }
         test
     }
 
@@ -185,6 +207,11 @@ impl TestApp {
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
+}
+
+/// Several hubs of one test share the database and so the key that sealed its secrets.
+fn sealer() -> Sealer {
+    Sealer::new(&SecretString::from("dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=")).unwrap()
 }
 
 impl Drop for TestApp {

@@ -1,9 +1,13 @@
 //! The harness.
 
 mod app;
+mod certificates;
 mod receiver;
 mod smtp;
+mod wire;
 
 pub(crate) use app::{Answer, TestApp};
+pub(crate) use certificates::{Authority, Flaw};
 pub(crate) use receiver::Receiver;
 pub(crate) use smtp::SmtpServer;
+pub(crate) use wire::{Script, Wire, say, say_and_close};

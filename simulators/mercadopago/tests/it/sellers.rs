@@ -69,3 +69,29 @@ async fn a_seller_can_be_added_and_is_gone_after_a_reset() {
     let again = world.control("/sellers", json!({"site": "MLC", "webhook_secret": "s"})).await;
     assert_eq!(again, made, "the seed gives the same again");
 }
+
+#[tokio::test]
+async fn a_refresh_token_works_once_and_brings_the_next() {
+    let mut world = World::new().await;
+    let ask = async |world: &World, more: serde_json::Value| {
+        let mut body = json!({"client_id": "1", "client_secret": "s"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.post("/oauth/token", body).await
+    };
+    let code =
+        json!({"grant_type": "authorization_code", "code": format!("TG-code-{}", world.seller.user_id)});
+    let first = ask(&world, code.clone()).await;
+    assert_eq!(first.status, 200);
+    assert_eq!(ask(&world, code).await.json()["error"], "invalid_grant", "a code works once");
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"]});
+    let second = ask(&world, refresh.clone()).await.json();
+    assert_ne!(second["refresh_token"], first.json()["refresh_token"]);
+    let again = ask(&world, refresh).await;
+    assert_eq!(
+        (again.status, again.json()["error"].clone()),
+        (StatusCode::BAD_REQUEST, json!("invalid_grant"))
+    );
+    // The token is the seller's.
+    second["access_token"].as_str().unwrap().clone_into(&mut world.seller.access_token);
+    assert_eq!(world.get("/users/me").await.json()["id"], world.seller.user_id);
+}

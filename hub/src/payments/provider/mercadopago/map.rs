@@ -47,7 +47,8 @@ pub(super) fn snapshot(payment: wire::Payment) -> Result<Snapshot, CallError> {
         .or_else(|| payment.date_created.as_deref().and_then(time))
         .ok_or_else(|| CallError::Unknown("the payment has no date".to_owned()))?;
     let interaction = payment.point_of_interaction.and_then(|point| point.transaction_data);
-    let (qr_code, ticket_url) = interaction.map_or((None, None), |data| (data.qr_code, data.ticket_url));
+    let (qr_code, qr_code_base64, ticket_url) =
+        interaction.map_or((None, None, None), |data| (data.qr_code, data.qr_code_base64, data.ticket_url));
     let resource = payment.transaction_details.and_then(|details| details.external_resource_url);
     Ok(Snapshot {
         external_id: payment.id,
@@ -60,6 +61,7 @@ pub(super) fn snapshot(payment: wire::Payment) -> Result<Snapshot, CallError> {
         refunded_minor: currency.and_then(|currency| refunded?.minor(currency)).unwrap_or(0),
         updated_at,
         qr_code,
+        qr_code_base64,
         ticket_url: ticket_url.or(resource),
         expires_at: payment.date_of_expiration.as_deref().and_then(time),
     })

@@ -6,6 +6,7 @@
 //! Not here: the Orders API, OAuth, subscriptions, and anything that remembers.
 
 mod amount;
+mod books;
 mod client;
 mod errors;
 mod map;
@@ -23,7 +24,8 @@ use url::{Host, Url};
 
 use self::client::Call;
 use super::{
-    Access, Account, CallError, Created, Exchange, Order, Provider, RefundOrder, Snapshot, Withdrawal,
+    Access, Account, CallError, Created, Exchange, Order, Provider, RefundOrder, Refunded, Snapshot,
+    Withdrawal,
 };
 use crate::app::App;
 
@@ -134,7 +136,7 @@ impl Provider for MercadoPago {
                 }
             }
             let Some(id) = withdrawal.external_id else {
-                return Exchange { result: Ok(None), request_id: None, duration: std::time::Duration::ZERO };
+                return Exchange::at_once(None);
             };
             let body = serde_json::json!({"status": "cancelled"});
             let call = Call::write(HttpMethod::PUT, format!("/v1/payments/{id}"), &body, None);
@@ -147,19 +149,37 @@ impl Provider for MercadoPago {
         &'a self,
         access: &'a Access,
         refund: &'a RefundOrder<'a>,
-    ) -> BoxFuture<'a, Exchange<Option<String>>> {
+    ) -> BoxFuture<'a, Exchange<Refunded>> {
         async move {
-            let amount = (!refund.is_whole).then_some(amount::Amount(refund.amount));
+            let is_whole = refund.amount == refund.of;
+            let amount = (!is_whole).then_some(amount::Amount(refund.amount));
             let path = format!("/v1/payments/{}/refunds", refund.external_id);
             let body = wire::NewRefund { amount };
             let call = Call::write(HttpMethod::POST, path, &body, Some(refund.key));
             // A repeat under the same key is answered with 200 and nothing in the body.
-            client::send(access, call)
-                .await
-                .and_then(|body| Ok(client::read::<wire::Refund>(&body).ok().map(|refund| refund.id)))
+            client::send(access, call).await.and_then(|body| refunded(&body))
         }
         .boxed()
     }
+
+    fn list_changed<'a>(
+        &'a self,
+        access: &'a Access,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> BoxFuture<'a, Exchange<Option<Vec<Snapshot>>>> {
+        books::list_changed(access, from, to).boxed()
+    }
+}
+
+/// A repeat under the same key is answered with 200 and nothing in the body.
+fn refunded(body: &bytes::Bytes) -> Result<Refunded, CallError> {
+    let Ok(refund) = client::read::<wire::Refund>(body) else { return Ok(Refunded::default()) };
+    if matches!(refund.status.as_deref(), Some("rejected" | "cancelled" | "canceled")) {
+        let code = "refund_rejected".to_owned();
+        return Err(CallError::Refused { status: 200, code, message: String::new() });
+    }
+    Ok(Refunded { external_id: Some(refund.id), payment: None })
 }
 
 /// There is no deleting: its life is ended.

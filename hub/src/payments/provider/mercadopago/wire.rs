@@ -179,6 +179,8 @@ pub(super) struct TransactionData {
     #[serde(default)]
     pub(super) qr_code: Option<String>,
     #[serde(default)]
+    pub(super) qr_code_base64: Option<String>,
+    #[serde(default)]
     pub(super) ticket_url: Option<String>,
 }
 
@@ -201,6 +203,8 @@ pub(super) struct Paging {
 pub(super) struct Refund {
     #[serde(deserialize_with = "id")]
     pub(super) id: String,
+    #[serde(default)]
+    pub(super) status: Option<String>,
 }
 
 /// Ids are numbers in some places and strings in others; inside the hub they are strings.

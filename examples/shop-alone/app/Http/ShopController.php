@@ -1,0 +1,84 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Shop\Http;
+
+use Illuminate\Contracts\View\View;
+use Illuminate\Http\JsonResponse;
+use Illuminate\Http\Request;
+use Illuminate\Support\Facades\DB;
+use Illuminate\Support\Facades\Validator;
+use Illuminate\Validation\Rule;
+use Shop\Integration\BackRoom;
+use Shop\Integration\Checkout;
+use Shop\Order;
+use Throwable;
+
+/**
+ * The shop's pages and its small API.
+ */
+final class ShopController
+{
+    public function catalogue(): View
+    {
+        return view('catalogue', ['shop' => config('shop')]);
+    }
+
+    public function order(Request $request, BackRoom $backRoom): JsonResponse
+    {
+        $validator = Validator::make($request->all(), [
+            'product' => ['required', Rule::in(array_keys(config('shop.products')))],
+            'email' => ['required', 'email'],
+            'name' => ['nullable', 'string', 'max:80'],
+            'phone' => ['nullable', 'string', 'max:30'],
+        ], [
+            'required' => 'Falta este dato.',
+            'in' => 'No vendemos ese producto.',
+            'email' => 'No es una dirección de correo.',
+            'max' => 'Es demasiado largo.',
+        ]);
+
+        if ($validator->fails()) {
+            return new JsonResponse(['errors' => $validator->errors()], 422);
+        }
+
+        return new JsonResponse($backRoom->announce(Order::place($validator->validated())), 201);
+    }
+
+    public function checkout(string $id, Checkout $checkout): JsonResponse
+    {
+        $order = Order::findOrFail($id);
+
+        try {
+            $payment = $checkout->start($order);
+        } catch (Throwable $exception) {
+            report($exception);
+
+            return new JsonResponse(['order_id' => $order->id, 'problem' => $exception->getMessage()], 503);
+        }
+
+        $order->update(['payment_id' => $payment->id]);
+
+        return new JsonResponse(['order_id' => $order->id, 'payment_id' => $payment->id, 'status' => $payment->status, 'checkout_url' => $payment->checkout_url]);
+    }
+
+    public function show(string $id): JsonResponse
+    {
+        return new JsonResponse(Order::findOrFail($id)->toArray());
+    }
+
+    public function received(): JsonResponse
+    {
+        $rows = DB::table('received')->orderBy('id')->get()->map(fn (object $row): array => [
+            'id' => $row->webhook_id,
+            'type' => $row->type,
+            'project' => $row->project,
+            'order_id' => $row->order_id,
+            'data' => json_decode($row->data, true),
+            'received_at' => $row->received_at,
+        ]);
+
+        return new JsonResponse(['data' => $rows]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Deliveries through misfortune, by a seed: the hub killed, its database connections terminated, the wire to the database
+//! cut or silent for a while, the hub frozen. Then every id is accounted for. `make test` runs a few hundred deliveries,
+//! `make soak` ten thousand.
+//!
+//! What is held: everything that was acknowledged is stored once and delivered; the log has as many attempts as a delivery
+//! counts; and what a receiver took twice was in flight at a misfortune, under the same `webhook-id`.
+
+mod hanging;
+mod world;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use world::World;
+
+/// Deliver through misfortune, and account for every id.
+#[derive(Parser)]
+struct Cli {
+    /// What happens, and when, follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many events are delivered.
+    #[arg(long, default_value_t = 10_000)]
+    deliveries: usize,
+    /// Instead, how many deliveries hang while a neighbour's go on.
+    #[arg(long)]
+    hanging: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result =
+        tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(&cli)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("faults: seed {}: {error:#}", cli.seed));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it tells how it goes")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    if let Some(deliveries) = cli.hanging {
+        let took = hanging::run(deliveries).await?;
+        say(&format!("beside {deliveries} that hang, a neighbour's thousand took {} ms", took.as_millis()));
+        return Ok(());
+    }
+    say(&format!("seed {}, {} deliveries", cli.seed, cli.deliveries));
+    let started = Instant::now();
+    let mut world = World::start(cli.seed).await?;
+    let result = world.deliver(cli.deliveries).await;
+    match result {
+        Ok(account) => {
+            say(&format!("happened: {:?}", account.happened));
+            say(&format!(
+                "accounted for {} ids in {} s: {} in flight at a misfortune, {} taken twice, all of them among those",
+                account.ids,
+                started.elapsed().as_secs(),
+                account.in_flight,
+                account.twice,
+            ));
+            world.stop().await
+        }
+        Err(error) => {
+            say(&world.log_tails()?);
+            Err(error)
+        }
+    }
+}

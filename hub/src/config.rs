@@ -73,6 +73,10 @@ pub struct ServeArgs {
     /// Sender of e-mail that names none, as `Shop <shop@example.com>`.
     #[arg(long, env = "TRASTIENDA_MAIL_FROM", default_value = "Trastienda <no-reply@localhost.localdomain>")]
     pub mail_from: String,
+    /// Who is told, by mail, what needs the operator, as endpoints about to be disabled. Unset: it is only
+    /// logged and counted.
+    #[arg(long, env = "TRASTIENDA_OPERATOR_EMAIL")]
+    pub operator_email: Option<String>,
     /// Mercado Pago's address; another one is for its simulator.
     #[arg(long, env = "TRASTIENDA_MERCADOPAGO_URL", default_value = "https://api.mercadopago.com")]
     pub mercadopago_url: String,
@@ -126,6 +130,8 @@ pub struct Config {
     pub smtp_url: Option<SecretString>,
     /// The default sender.
     pub mail_from: lettre::message::Mailbox,
+    /// Who is told what needs the operator.
+    pub operator_email: Option<lettre::message::Mailbox>,
     /// Mercado Pago.
     pub mercadopago_url: Url,
 }
@@ -225,6 +231,10 @@ impl ServeArgs {
         let mail_from =
             self.mail_from.parse().map_err(|_| "must be an address, as `Shop <shop@example.com>`");
         let mail_from = mistakes.check("TRASTIENDA_MAIL_FROM", mail_from);
+        let operator_email = set(&self.operator_email).map(|text| {
+            let address = text.parse().map_err(|_| "must be an address, as `ops@example.com`");
+            mistakes.check("TRASTIENDA_OPERATOR_EMAIL", address)
+        });
         let mercadopago_url = mistakes.check("TRASTIENDA_MERCADOPAGO_URL", http_url(&self.mercadopago_url));
         let config = (|| {
             Some(Config {
@@ -236,6 +246,7 @@ impl ServeArgs {
                 outbound_manner: Manner::default(),
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
+                operator_email: optional(operator_email)?,
                 mercadopago_url: mercadopago_url?,
             })
         })();
@@ -342,6 +353,8 @@ mod tests {
             "smtp://u:secret@h?tls=perhaps",
             "--mail-from",
             "nobody",
+            "--operator-email",
+            "nobody",
             "--log-format",
             "xml",
             "--master-key",
@@ -360,6 +373,7 @@ mod tests {
                 "TRASTIENDA_OUTBOUND_ALLOW",
                 "TRASTIENDA_SMTP_URL",
                 "TRASTIENDA_MAIL_FROM",
+                "TRASTIENDA_OPERATOR_EMAIL",
             ]
         );
         assert!(!lines.join(" ").contains("hunter2") && !lines.join(" ").contains("secret"));

@@ -7,6 +7,7 @@
 //! - The slices: [`projects`], [`events`], [`webhooks`], [`notifications`], [`payments`]. A slice owns its tables;
 //!   all its SQL is in its `store.rs`. `projects` ← `events` ← `webhooks`; `notifications` and `payments` use
 //!   `projects` and `events`. Nothing points back.
+//! - [`operator`] tells the operator what needs a person.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
 pub mod agents;
@@ -16,14 +17,17 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod events;
+pub mod gauges;
 pub mod http;
 pub mod notifications;
 pub mod openapi;
 pub mod operations;
+pub mod operator;
 pub mod outbound;
 pub mod payments;
 pub mod projects;
 pub mod queue;
+pub mod retention;
 pub mod router;
 pub mod seal;
 pub mod serve;

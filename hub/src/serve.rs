@@ -15,9 +15,11 @@ use trastienda_protocol::ids::RandomIds;
 use crate::app::{App, Inboxes, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
-use crate::queue::{listen, worker};
+use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
-use crate::{events, notifications, payments, queue, router, telemetry, webhooks};
+use crate::{
+    events, gauges, notifications, operator, payments, queue, retention, router, telemetry, webhooks,
+};
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -104,14 +106,15 @@ pub fn start_tasks(app: &App, inboxes: Inboxes) {
     events::gather::run(app, inboxes.lanes);
     app.shutdown.spawn(listen::run(app.clone()));
     app.shutdown.spawn(housekeeping(app.clone()));
-    let deliveries = worker::start(app, webhooks::deliver::Deliveries::new(app));
-    // Set once: a hub starts its tasks once.
-    let _ = app.deliveries.set(deliveries);
+    webhooks::start(app);
+    operator::start(app);
+    app.shutdown.spawn(gauges::run(app.clone()));
     notifications::start(app);
     payments::start(app);
 }
 
-/// Takes void leases back every second, and makes partitions and forgets gone hubs every hour.
+/// Takes void leases back every second; every hour makes partitions, gives up what is past its retention and forgets
+/// gone hubs.
 async fn housekeeping(app: App) {
     let mut seconds = 0u64;
     while !app.shutdown.token.is_cancelled() {
@@ -121,6 +124,12 @@ async fn housekeeping(app: App) {
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {
                 tracing::error!(%error, "partitions were not made");
+            }
+            if let Err(error) = retention::run(&app).await {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "what is past its retention was not looked after"
+                );
             }
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");

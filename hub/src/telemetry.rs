@@ -54,8 +54,31 @@ fn describe() {
         "Leases of hubs that died or hung, taken back"
     );
     metrics::describe_counter!("trastienda_events_total", "Events stored, by source and outcome");
-    metrics::describe_counter!("trastienda_webhook_attempts_total", "Webhook attempts, by outcome");
+    metrics::describe_counter!(
+        "trastienda_webhook_attempts_total",
+        "Webhook attempts, by outcome and class of failure"
+    );
     metrics::describe_histogram!("trastienda_webhook_attempt_seconds", "Time a receiver took to answer");
+    metrics::describe_counter!("trastienda_webhook_circuit_changes_total", "Circuits that opened or closed");
+    metrics::describe_gauge!(
+        "trastienda_webhook_circuits",
+        "Enabled endpoints by the state of their circuit"
+    );
+    metrics::describe_gauge!("trastienda_webhook_endpoints_disabled", "Endpoints that are disabled");
+    metrics::describe_gauge!(
+        "trastienda_webhook_deliveries_held",
+        "Deliveries that wait for a disabled or open endpoint"
+    );
+    metrics::describe_gauge!("trastienda_queue_due", "Jobs that could run now, by queue");
+    metrics::describe_gauge!(
+        "trastienda_queue_oldest_due_seconds",
+        "How long the oldest of them has been due, by queue"
+    );
+    metrics::describe_counter!("trastienda_operator_alerts_total", "What the operator was told, by kind");
+    metrics::describe_counter!(
+        "trastienda_events_flagged_total",
+        "Batch events whose data does not satisfy their schema"
+    );
     metrics::describe_counter!(
         "trastienda_refused_after_acknowledgement_total",
         "Operations refused though an agent had acknowledged them"

@@ -82,6 +82,9 @@ fn check_config(config: &Config, store: &StoreConfig, findings: &mut Findings) {
     } else if is_local(public) {
         findings.warning("TRASTIENDA_PUBLIC_URL is this machine: payment providers and customers cannot reach it; set the public address");
     }
+    if config.operator_email.is_none() {
+        findings.warning("TRASTIENDA_OPERATOR_EMAIL is unset: nobody is written to when a webhook endpoint fails for days; it is only logged and counted");
+    }
     if config.mercadopago_url.host_str() != Some("api.mercadopago.com") {
         findings.warning(format!(
             "TRASTIENDA_MERCADOPAGO_URL is {}: payments go to a simulator",

@@ -5,6 +5,7 @@ mod healthcheck;
 mod payments;
 mod project;
 mod seed;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,9 @@ enum Command {
     /// Projects: shops and their keys.
     #[command(subcommand)]
     Project(project::ProjectCommand),
+    /// Webhooks: send again, or follow on this machine.
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Payments: their books and the providers'.
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
@@ -86,6 +90,7 @@ impl Command {
                 say("the schema is up to date");
             }
             Self::Project(command) => command.run().await?,
+            Self::Webhooks(command) => command.run().await?,
             Self::Payments(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,

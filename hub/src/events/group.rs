@@ -15,7 +15,7 @@ use trastienda_protocol::ids::{Id as _, ProjectId};
 use super::gather::OverQuota;
 use super::ingest::{self, Ingest, Ingested, ORDER_PAID};
 use super::model::{Event, Source};
-use super::{Followed, store};
+use super::{Followed, catalogue, store};
 use crate::app::App;
 use crate::http::{Error, Result, idempotency};
 use crate::projects::model::{ProjectContext, Service};
@@ -55,6 +55,8 @@ impl Prepared {
             created_at: now,
             duplicate_of: None,
             problem: None,
+            schema_errors: catalogue::to_json(&ingest.schema_errors),
+            blanked_at: None,
         };
         Ok(Self {
             context,
@@ -194,6 +196,9 @@ async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) ->
         return Ok(Outcome::Refused(refused));
     }
     let events: Vec<&Event> = group.iter().map(|it| &it.event).collect();
+    for event in &events {
+        catalogue::flag(&mut tx, event).await?;
+    }
     let mut followed = Vec::new();
     for subscriber in &app.subscribers {
         followed.push(subscriber.on_events(app, &mut tx, &events, true).await.map_err(internal)?);

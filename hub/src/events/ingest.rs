@@ -9,11 +9,11 @@ use trastienda_protocol::event::NewEvent;
 use trastienda_protocol::fingerprint::fingerprint;
 use trastienda_protocol::ids::{self, EventId, Id, ProjectId};
 use trastienda_protocol::limits::ID_AHEAD_MAX;
-use trastienda_protocol::problem::Problem;
+use trastienda_protocol::problem::{FieldError, Problem};
 
 use super::group::{self, Prepared};
 use super::model::{Event, Source};
-use super::{Followed, store};
+use super::{Followed, catalogue, store};
 use crate::app::App;
 use crate::db::partitions;
 use crate::http::{Error, Result, idempotency};
@@ -33,6 +33,8 @@ pub struct Ingest {
     pub idempotency_key: Option<String>,
     /// Whether an agent has acknowledged it already: then no quota refuses it.
     pub acknowledged: bool,
+    /// What its type's schema says about the data.
+    pub schema_errors: Vec<FieldError>,
 }
 
 /// An event that is stored, now or by an earlier call.
@@ -49,6 +51,7 @@ impl Ingest {
     pub fn parse(app: &App, body: &Value) -> Result<Self> {
         let event = NewEvent::parse(body)?;
         Ok(Self {
+            schema_errors: catalogue::check(&event.event_type, &event.data),
             event,
             fingerprint: fingerprint(&app.fingerprint_key, body),
             idempotency_key: None,
@@ -106,6 +109,7 @@ async fn write(
     if store::insert_events(conn, &[(&event, digest)]).await?.is_empty() {
         return Ok(None);
     }
+    catalogue::flag(conn, &event).await?;
     group::count(&event);
     let mut followed = Vec::new();
     if event.duplicate_of.is_none() {
@@ -182,6 +186,8 @@ pub(crate) async fn record_rejected(
         created_at: now,
         duplicate_of: None,
         problem: Some(serde_json::to_value(problem).unwrap_or_default()),
+        schema_errors: None,
+        blanked_at: None,
     };
     let mut conn = app.db.acquire().await?;
     store::insert_events(&mut conn, &[(&event, &[0; 32])]).await?;
@@ -202,6 +208,12 @@ pub struct Emit {
 
 /// Stores an event of the hub's own within the caller's transaction. Call [`wake`] after the commit.
 pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: Emit) -> Result<EventId> {
+    debug_assert!(
+        catalogue::check(emit.event_type, &emit.data).is_empty(),
+        "{} does not satisfy its own schema: {:?}",
+        emit.event_type,
+        catalogue::check(emit.event_type, &emit.data)
+    );
     let digest = fingerprint(&app.fingerprint_key, &Value::Object(emit.data.clone()));
     let event = Event {
         id: app.new_id(),
@@ -215,6 +227,8 @@ pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: 
         created_at: app.clock.now(),
         duplicate_of: None,
         problem: None,
+        schema_errors: None,
+        blanked_at: None,
     };
     let id = event.id;
     write(app, conn, event, &digest, false).await?;

@@ -5,16 +5,19 @@
 //!   with other events ([`gather`]).
 //! - The same id, or the same `Idempotency-Key`, in a project is the same event.
 //! - One `order.paid` per order is handed on, whoever sends it; others are stored as its duplicates.
+//! - A direct call's data satisfies its type's schema; a batch's event that does not is taken and flagged ([`catalogue`]).
 //! - What an agent acknowledged is never lost: a batch's event that the rules refuse is stored as `rejected`.
 //!
 //! This slice does not know who subscribes: [`crate::app`] lists the [`Subscriber`]s.
 
+pub mod catalogue;
 pub mod gather;
 mod group;
 pub mod ingest;
 pub mod model;
 pub mod routes;
 pub(crate) mod store;
+pub(crate) mod tail;
 
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;

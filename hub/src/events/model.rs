@@ -55,6 +55,15 @@ pub struct Event {
     pub duplicate_of: Option<EventId>,
     /// Why it was rejected.
     pub problem: Option<Value>,
+    /// What its data has wrong, by its type's schema; only in events that an agent had acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_errors: Option<Value>,
+    /// When its payload's retention was over; `data` is empty since.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "trastienda_protocol::time::serialize_option"
+    )]
+    pub blanked_at: Option<DateTime<Utc>>,
 }
 
 /// The answer to an accepted event.

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::ingest::{self, Ingest};
 use super::model::{Event, EventAccepted, EventDetail};
-use super::store;
+use super::{catalogue, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::idempotency::{IdempotencyKey, mark_replayed};
@@ -19,7 +19,7 @@ use crate::http::{Error, JsonBody, Result};
 
 /// The slice's routes.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get)).merge(catalogue::router())
 }
 
 /// Reports an event.
@@ -35,6 +35,9 @@ async fn create(
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     let ingest = Ingest { idempotency_key, ..Ingest::parse(&app, &body)? };
+    if !ingest.schema_errors.is_empty() {
+        return Err(Error::Invalid(ingest.schema_errors));
+    }
     let ingested = ingest::ingest(&app, caller.0, ingest).await?;
     let mut response = (StatusCode::ACCEPTED, Json(EventAccepted::from(&ingested.event))).into_response();
     mark_replayed(&mut response, ingested.replayed);

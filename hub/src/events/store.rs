@@ -24,6 +24,8 @@ pub(super) struct EventRow {
     created_at: DateTime<Utc>,
     duplicate_of: Option<Uuid>,
     problem: Option<Value>,
+    schema_errors: Option<Value>,
+    blanked_at: Option<DateTime<Utc>>,
     fingerprint: Vec<u8>,
 }
 
@@ -46,6 +48,8 @@ impl TryFrom<EventRow> for Event {
             created_at: row.created_at,
             duplicate_of: row.duplicate_of.map(EventId::from_uuid),
             problem: row.problem,
+            schema_errors: row.schema_errors,
+            blanked_at: row.blanked_at,
         })
     }
 }
@@ -164,7 +168,8 @@ pub(super) async fn find_event(
     let row = sqlx::query_as!(
         EventRow,
         r#"
-        select project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of, problem, fingerprint
+        select project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of, problem, fingerprint,
+               schema_errors, blanked_at
         from events
         where project_id = $1 and id = $2
         "#,
@@ -196,7 +201,8 @@ pub(super) async fn list_events(
     let rows = sqlx::query_as!(
         EventRow,
         r#"
-        select project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of, problem, fingerprint
+        select project_id, id, type, source, status, order_id, data, occurred_at, created_at, duplicate_of, problem, fingerprint,
+               schema_errors, blanked_at
         from events
         where project_id = $1
           and (created_at, id) < ($2, $3)

@@ -111,8 +111,14 @@ pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
 }
 
 /// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
-const JOB_TABLES: [&str; 4] =
-    ["webhook_deliveries", "notifications", "payment_transactions", "payment_notices"];
+const JOB_TABLES: [&str; 6] = [
+    "webhook_deliveries",
+    "webhook_replays",
+    "notifications",
+    "payment_transactions",
+    "payment_notices",
+    "operator_mails",
+];
 
 /// Takes back leases that are over or whose hub is gone.
 pub async fn release_void_leases(app: &App) -> sqlx::Result<()> {

@@ -14,12 +14,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::StatusCode;
 use uuid::Uuid;
 
+use super::failure::{Class, Failure};
+use super::health::record::Recorder;
 use super::in_flight::{InFlight, Slot};
-use super::schedule;
 use super::store::{self, ClaimedDelivery};
-use super::wire::{self, Failure, Reply};
+use super::wire::{self, Reply};
+use super::{schedule, warn};
 use crate::app::App;
-use crate::outbound::{Refused, SendError};
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
@@ -28,11 +29,15 @@ const TURN_MAX: Duration = Duration::from_secs(20);
 /// Deliveries in flight that an endpoint may have although few workers are free: the default of `max_in_flight`.
 const FEW: usize = 10;
 
+/// Deliveries per second, and what keeps them.
+type Rate = (u32, Arc<DefaultDirectRateLimiter>);
+
 /// The queue of deliveries.
 pub struct Deliveries {
     app: App,
     pub(super) in_flight: Arc<InFlight>,
-    rates: Mutex<HashMap<Uuid, (u32, Arc<DefaultDirectRateLimiter>)>>,
+    rates: Mutex<HashMap<(Uuid, bool), Rate>>,
+    health: Recorder,
 }
 
 /// A delivery to be sent: claimed, or handed over as soon as it was written.
@@ -56,18 +61,29 @@ pub struct Attempted {
     pub response_code: Option<i32>,
     /// What went wrong.
     pub error: Option<String>,
+    /// What kind of failure that was.
+    pub error_class: Option<Class>,
     /// The beginning of the reply.
     pub excerpt: Option<String>,
+    /// The reply's own name for the request.
+    pub request_id: Option<String>,
     /// What follows; `None`: no attempt was made and the delivery goes back.
     pub verdict: Option<Verdict>,
     /// 410: nobody is there any more.
     pub is_gone: bool,
+    /// A probe keeps its place until what it showed is written: no second one goes in between.
+    pub(super) slot: Option<Slot>,
 }
 
 impl Deliveries {
     /// The queue for a hub.
     pub fn new(app: &App) -> Self {
-        Self { app: app.clone(), in_flight: Arc::default(), rates: Mutex::default() }
+        Self {
+            app: app.clone(),
+            in_flight: Arc::default(),
+            rates: Mutex::default(),
+            health: Recorder::default(),
+        }
     }
 
     /// How many workers one endpoint may have, whatever its `max_in_flight`, while so many are free: a quarter, and
@@ -78,7 +94,8 @@ impl Deliveries {
         i32::try_from(share).unwrap_or(i32::MAX)
     }
 
-    fn rate(&self, endpoint: Uuid, per_second: i32) -> Option<Arc<DefaultDirectRateLimiter>> {
+    /// The endpoint's own rate, or that of its replays.
+    fn rate(&self, endpoint: (Uuid, bool), per_second: i32) -> Option<Arc<DefaultDirectRateLimiter>> {
         let per_second = NonZeroU32::new(u32::try_from(per_second).ok()?)?;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -90,6 +107,18 @@ impl Deliveries {
             *entry = new();
         }
         Some(entry.1.clone())
+    }
+
+    /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
+    async fn turn(&self, delivery: &ClaimedDelivery) {
+        for (is_replay, per_second) in
+            [(false, delivery.target.rate_per_second), (true, delivery.replay_rate)]
+        {
+            let rate = per_second.and_then(|rate| self.rate((delivery.target.id, is_replay), rate));
+            if let Some(rate) = rate {
+                rate.until_ready().await;
+            }
+        }
     }
 }
 
@@ -107,7 +136,7 @@ impl Queue for Deliveries {
         let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
         let jobs = rows.into_iter().map(|(delivery, said)| {
             let target = &delivery.target;
-            let places = if target.ordered { 1 } else { target.max_in_flight };
+            let places = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
             claimed.entry(target.id).or_insert((0, places)).0 += 1;
             let said = wire::Said {
                 event_id: delivery.event_id,
@@ -125,21 +154,21 @@ impl Queue for Deliveries {
     }
 
     async fn run(&self, job: Job) -> Attempted {
-        // The place is free when this ends, however it ends.
-        let Job { delivery, body, slot: _slot } = job;
-        let rate = delivery.target.rate_per_second.and_then(|rate| self.rate(delivery.target.id, rate));
-        if let Some(rate) = rate
-            && tokio::time::timeout(TURN_MAX, rate.until_ready()).await.is_err()
-        {
+        // The place is free when this ends, however it ends; a probe's once that is written.
+        let Job { delivery, body, slot } = job;
+        if tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
             self.in_flight.mark_behind(delivery.target.id);
             return Attempted::none(delivery, self.app.clock.now());
         }
         let at = self.app.clock.now();
         let started = Instant::now();
         let reply = wire::send(&self.app, &delivery, body, at).await;
-        let attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
+        let mut attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
+        attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
         let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
-        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome).increment(1);
+        let class = attempted.error_class.map_or("none", Class::as_str);
+        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
+            .increment(1);
         metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
         attempted
     }
@@ -153,11 +182,15 @@ impl Queue for Deliveries {
         let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
         let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         store::insert_logs(&mut tx, &tried).await?;
-        for attempted in done.iter().filter(counts).filter(|attempted| attempted.is_gone) {
-            store::disable_endpoint(&mut tx, &attempted.delivery, "the receiver answered 410 Gone", now)
-                .await?;
-        }
+        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
         tx.commit().await?;
+        if recorded.announced {
+            warn::wake(&self.app);
+        }
+        for endpoint in recorded.closed {
+            // What it held is due.
+            self.in_flight.mark_behind(endpoint);
+        }
         // A place is free again: what was held back by `max_in_flight` may go.
         if done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)) {
             self.app.wakes.of(Self::NAME).notify_one();
@@ -175,9 +208,12 @@ impl Attempted {
             duration,
             response_code: None,
             error: None,
+            error_class: None,
             excerpt: None,
+            request_id: None,
             verdict,
             is_gone: false,
+            slot: None,
         }
     }
 }
@@ -202,6 +238,7 @@ fn decide(
         Ok(reply) => {
             attempted.response_code = Some(i32::from(reply.status.as_u16()));
             attempted.excerpt = Some(reply.excerpt).filter(|excerpt| !excerpt.is_empty());
+            attempted.request_id = reply.request_id;
             let verdict = if reply.status.is_success() {
                 Verdict::Done
             } else if reply.status == StatusCode::GONE {
@@ -214,37 +251,15 @@ fn decide(
             };
             if verdict != Verdict::Done {
                 attempted.error = Some(format!("the receiver answered {}", reply.status));
+                attempted.error_class = Some(Class::HttpStatus);
             }
             attempted.verdict = Some(verdict);
         }
         Err(failure) => {
-            attempted.error = Some(explain(&failure));
+            attempted.error = Some(failure.explain());
+            attempted.error_class = Some(failure.class());
             attempted.verdict = Some(retry(None));
         }
     }
     attempted
-}
-
-/// What went wrong, without the address: that may hold a token.
-fn explain(failure: &Failure) -> String {
-    match failure {
-        Failure::Send(SendError::Failed(error)) => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(source) = cause.source() {
-                if let Some(refused) = source.downcast_ref::<Refused>() {
-                    return refused.to_string();
-                }
-                cause = source;
-            }
-            let kind = if error.is_timeout() {
-                "timed out"
-            } else if error.is_connect() {
-                "could not connect"
-            } else {
-                "the exchange broke off"
-            };
-            format!("{kind}: {cause}")
-        }
-        other => other.to_string(),
-    }
 }

@@ -1,24 +1,26 @@
 //! `/v1/webhook-endpoints`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use trastienda_protocol::check::{self, Errors, Fields};
 use trastienda_protocol::fingerprint::fingerprint;
-use trastienda_protocol::ids::{DeliveryId, EndpointId, EventId, Id as _};
+use trastienda_protocol::ids::{DeliveryId, EndpointId, EventId, Id as _, ProjectId};
 use trastienda_protocol::webhook::Secret;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::deliver::Deliveries;
+use super::health::Health;
 use super::model::{Endpoint, EndpointBody, EndpointCreated, MAX_IN_FLIGHT};
 use super::{schedule, store};
 use crate::app::App;
@@ -41,7 +43,6 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(get, update, delete))
         .routes(routes!(rotate_secret))
         .routes(routes!(test))
-        .routes(routes!(enable))
 }
 
 /// A new secret, shown this once.
@@ -84,7 +85,8 @@ async fn create(
         if let Some(existing) = idempotency::claim(&mut tx, claim, now).await? {
             let row =
                 store::find_endpoint(&mut tx, caller.project.id, EndpointId::from_uuid(existing)).await?;
-            let endpoint = show(&app, row.ok_or(Error::NotFound("endpoint"))?)?;
+            let row = row.ok_or(Error::NotFound("endpoint"))?;
+            let endpoint = show(&app, &mut tx, caller.project.id, row).await?;
             let mut response =
                 (StatusCode::CREATED, Json(EndpointCreated { endpoint, secret: None })).into_response();
             mark_replayed(&mut response, true);
@@ -105,14 +107,18 @@ async fn create(
         rate_per_second: None,
         ordered: false,
         retry_schedule: None,
+        disabled_at: None,
         disabled_reason: None,
+        open_until: None,
+        failing_since: None,
         created_at: now,
     };
     let row = apply(&app, blank, new)?;
     let sealed = app.sealer.seal(store::SECRET_PURPOSE, secret.expose().as_bytes())?;
     store::insert_endpoint(&mut tx, caller.project.id, &row, &sealed).await?;
+    let endpoint = show(&app, &mut tx, caller.project.id, row).await?;
     tx.commit().await?;
-    let created = EndpointCreated { endpoint: show(&app, row)?, secret: Some(secret.expose()) };
+    let created = EndpointCreated { endpoint, secret: Some(secret.expose()) };
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
@@ -122,7 +128,7 @@ async fn list(State(app): State<App>, caller: Caller, mut query: ListQuery) -> R
     let [] = query.filters([])?;
     let mut conn = app.db.acquire().await?;
     let rows = store::list_endpoints(&mut conn, caller.project.id, &query).await?;
-    let endpoints = rows.into_iter().map(|row| show(&app, row)).collect::<Result<Vec<_>>>()?;
+    let endpoints = show_all(&app, &mut conn, caller.project.id, rows).await?;
     let place = |endpoint: &Endpoint| Cursor { created_at: endpoint.created_at, id: endpoint.id.uuid() };
     Ok(Json(Page::of(endpoints, &query, place, |endpoint| endpoint)))
 }
@@ -132,7 +138,8 @@ async fn list(State(app): State<App>, caller: Caller, mut query: ListQuery) -> R
 async fn get(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Endpoint>> {
     let mut conn = app.db.acquire().await?;
     let row = store::find_endpoint(&mut conn, caller.project.id, parse_id(&id)?).await?;
-    Ok(Json(show(&app, row.ok_or(Error::NotFound("endpoint"))?)?))
+    let row = row.ok_or(Error::NotFound("endpoint"))?;
+    Ok(Json(show(&app, &mut conn, caller.project.id, row).await?))
 }
 
 /// Changes an endpoint.
@@ -157,9 +164,10 @@ async fn update(
     }
     let row = apply(&app, row, changes)?;
     store::update_endpoint(&mut tx, caller.project.id, &row, app.clock.now()).await?;
+    let endpoint = show(&app, &mut tx, caller.project.id, row).await?;
     tx.commit().await?;
     app.wakes.wake(Deliveries::NAME);
-    Ok(Json(show(&app, row)?))
+    Ok(Json(endpoint))
 }
 
 /// Deletes an endpoint; what was not delivered to it fails.
@@ -236,6 +244,8 @@ async fn test(
         created_at: app.clock.now(),
         duplicate_of: None,
         problem: None,
+        schema_errors: None,
+        blanked_at: None,
     };
     let delivery: DeliveryId = app.new_id();
     crate::events::ingest::store_unannounced(&app, &mut tx, &event).await?;
@@ -253,20 +263,6 @@ async fn test(
     tx.commit().await?;
     app.wakes.wake(Deliveries::NAME);
     Ok((StatusCode::ACCEPTED, Json(TestSent { event: event.id, delivery })))
-}
-
-/// Lets a disabled endpoint receive again; what waited for it is delivered.
-#[utoipa::path(post, path = "/v1/webhook-endpoints/{id}/enable", tag = "webhooks", responses((status = 200, body = Endpoint)))]
-async fn enable(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Result<Json<Endpoint>> {
-    let id = parse_id(&id)?;
-    let mut conn = app.db.acquire().await?;
-    if !store::enable_endpoint(&mut conn, caller.project.id, id, app.clock.now()).await? {
-        return Err(Error::NotFound("endpoint"));
-    }
-    app.wakes.wake(Deliveries::NAME);
-    let row =
-        store::find_endpoint(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("endpoint"))?;
-    Ok(Json(show(&app, row)?))
 }
 
 /// What only the hub knows: whether the address may be called, and what the plan offers.
@@ -298,7 +294,35 @@ fn apply(app: &App, mut row: store::EndpointRow, body: EndpointBody) -> Result<s
     Ok(row)
 }
 
-fn show(app: &App, row: store::EndpointRow) -> Result<Endpoint> {
+/// An endpoint as callers see it.
+pub(super) async fn show(
+    app: &App,
+    conn: &mut PgConnection,
+    project: ProjectId,
+    row: store::EndpointRow,
+) -> Result<Endpoint> {
+    let mut shown = show_all(app, conn, project, vec![row]).await?;
+    Ok(shown.pop().ok_or_else(|| anyhow::anyhow!("one endpoint was to be shown"))?)
+}
+
+/// Endpoints as callers see them. Only what holds deliveries has them counted.
+async fn show_all(
+    app: &App,
+    conn: &mut PgConnection,
+    project: ProjectId,
+    rows: Vec<store::EndpointRow>,
+) -> Result<Vec<Endpoint>> {
+    let holds = |row: &&store::EndpointRow| row.disabled_at.is_some() || row.open_until.is_some();
+    let holding: Vec<_> = rows.iter().filter(holds).map(|row| row.id).collect();
+    let held = match holding.as_slice() {
+        [] => HashMap::new(),
+        ids => store::count_waiting(conn, project, ids).await?,
+    };
+    let now = app.clock.now();
+    rows.into_iter().map(|row| view(app, held.get(&row.id).copied().unwrap_or(0), row, now)).collect()
+}
+
+fn view(app: &App, held: i64, row: store::EndpointRow, now: DateTime<Utc>) -> Result<Endpoint> {
     let header_names = match &row.headers_sealed {
         Some(sealed) => {
             let json = app.sealer.open(store::HEADERS_PURPOSE, sealed)?;
@@ -318,8 +342,13 @@ fn show(app: &App, row: store::EndpointRow) -> Result<Endpoint> {
         rate_per_second: row.rate_per_second,
         ordered: row.ordered,
         retry_schedule: row.retry_schedule.unwrap_or_else(|| schedule::DEFAULT.to_vec()),
-        enabled: row.disabled_reason.is_none(),
+        enabled: row.disabled_at.is_none(),
+        disabled_at: row.disabled_at,
         disabled_reason: row.disabled_reason,
+        circuit: Health { open_until: row.open_until, ..Health::default() }.circuit(now).as_str(),
+        circuit_open_until: row.open_until,
+        failing_since: row.failing_since,
+        held,
         created_at: row.created_at,
     })
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::deliver::{Deliveries, Job};
 use super::in_flight::Slot;
 use super::store::{self, ClaimedDelivery, NewDelivery, Target};
-use super::wire;
+use super::{warn, wire};
 use crate::app::App;
 use crate::events::{DeliveryState, Event, Followed, Subscriber};
 use crate::http::Result;
@@ -43,7 +43,7 @@ impl Subscriber for FanOut {
             let mut rows = Vec::new();
             for event in events {
                 let mut body = None;
-                for target in targets.of(event) {
+                for target in targets.of(event).filter(|target| !warn::is_own_end(event, target.id)) {
                     let mut row = NewDelivery {
                         id: app.new_id(),
                         project_id: event.project_id,
@@ -117,7 +117,7 @@ impl Targets {
 
 /// A worker and a place at the endpoint, if the delivery may be sent as soon as it is written.
 fn reserve(app: &App, target: &Target) -> Option<(Place<Deliveries>, Slot)> {
-    if target.is_disabled || target.ordered || target.rate_per_second.is_some() {
+    if target.is_holding || target.ordered || target.rate_per_second.is_some() {
         return None;
     }
     let workers = app.deliveries.get()?;
@@ -134,6 +134,8 @@ fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
         event_type: row.event_type.clone(),
         attempts: 0,
         is_replay: false,
+        is_probe: false,
+        replay_rate: None,
         lease_token: lease.token,
         target: row.target.clone(),
     }

@@ -16,24 +16,26 @@ pub const MAX_IN_FLIGHT: i32 = 10;
 
 /// Headers that an endpoint cannot set: they are the protocol's or the connection's.
 const RESERVED: &[&str] = &[
+    "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
+    "date",
     "expect",
+    "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
-    "proxy-authorization",
     "te",
     "trailer",
-    "trastienda-replay",
     "transfer-encoding",
     "upgrade",
     "user-agent",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
+    "via",
 ];
+/// And all that begin so.
+const RESERVED_PREFIXES: &[&str] = &["proxy-", "trastienda-", "webhook-", "x-forwarded-"];
 
 /// Where a project wants its events.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -58,8 +60,21 @@ pub struct Endpoint {
     pub retry_schedule: Vec<i32>,
     /// Whether it receives anything.
     pub enabled: bool,
+    /// Since when not.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub disabled_at: Option<DateTime<Utc>>,
     /// Why not.
     pub disabled_reason: Option<String>,
+    /// `closed`: deliveries go. `open`: it was down, and they wait. `half_open`: one goes, to see.
+    pub circuit: &'static str,
+    /// Until when the circuit is open; past it, until the probe's outcome is known.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub circuit_open_until: Option<DateTime<Utc>>,
+    /// The first failure since the last success.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Deliveries that wait until it is enabled, or its circuit closed.
+    pub held: i64,
     /// When it was made.
     #[serde(serialize_with = "trastienda_protocol::time::serialize")]
     pub created_at: DateTime<Utc>,
@@ -166,7 +181,9 @@ fn headers(value: &Value) -> Result<BTreeMap<String, String>, String> {
     map.into_iter()
         .map(|(name, value)| {
             let lower = name.to_ascii_lowercase();
-            if RESERVED.contains(&lower.as_str()) {
+            let reserved = RESERVED.contains(&lower.as_str())
+                || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+            if reserved {
                 return Err(format!("`{name}` is reserved"));
             }
             axum::http::HeaderName::from_bytes(lower.as_bytes())
@@ -237,6 +254,11 @@ pub struct Attempt {
     pub duration_ms: i32,
     /// What went wrong.
     pub error: Option<String>,
+    /// What kind of failure that was: `dns`, `connect`, `tls`, `timeout`, `broken`, `http_status`, `refused_address`
+    /// or `hub`.
+    pub error_class: Option<String>,
+    /// What the receiver called the request (`X-Request-Id` and the like).
+    pub request_id: Option<String>,
     /// The first 1 KiB of the reply.
     pub response: Option<String>,
 }
@@ -256,6 +278,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn headers_of_the_protocol_and_of_the_connection_are_reserved() {
+        let parse = |name: &str| {
+            let body = json!({"url": "https://x.example", "events": ["*"], "headers": {name: "v"}});
+            EndpointBody::parse(&body, true).is_ok()
+        };
+        for name in ["Authorization", "X-Shop", "Cookie", "Accept", "traceparent", "X-API-KEY"] {
+            assert!(parse(name), "{name}");
+        }
+        for name in [
+            "Host",
+            "Content-Length",
+            "Webhook-Signature",
+            "webhook-anything",
+            "Trastienda-Replay",
+            "User-Agent",
+            "Proxy-Authorization",
+            "X-Forwarded-For",
+            "Transfer-Encoding",
+            "not a name",
+            "",
+        ] {
+            assert!(!parse(name), "{name}");
+        }
+    }
 
     #[test]
     fn all_mistakes_of_an_endpoint_are_named() {

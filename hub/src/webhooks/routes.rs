@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::deliver::Deliveries;
 use super::model::{Delivery, DeliveryDetail};
-use super::{endpoints, recovery, store};
+use super::{enable, endpoints, recovery, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::pagination::{Cursor, ListQuery, Page};
@@ -20,6 +20,7 @@ use crate::queue::worker::Queue as _;
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(endpoints::router())
+        .merge(enable::router())
         .merge(recovery::router())
         .routes(routes!(list))
         .routes(routes!(get))
@@ -65,6 +66,12 @@ async fn retry(
     let id = parse_id(&id)?;
     let mut conn = app.db.acquire().await?;
     store::find_delivery(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("delivery"))?;
+    if !store::has_payload(&mut conn, caller.project.id, id).await? {
+        return Err(Error::Conflict {
+            code: "payload_gone",
+            detail: "the event's payload was past its retention: there is nothing left to send".to_owned(),
+        });
+    }
     if !store::mark_retried(&mut conn, caller.project.id, id, app.clock.now()).await? {
         return Err(Error::Conflict {
             code: "in_flight",

@@ -14,24 +14,28 @@ use trastienda_protocol::webhook::{self, Secret};
 use url::Url;
 use uuid::Uuid;
 
+use super::failure::Failure;
 use super::store::{self, ClaimedDelivery, Target};
 use crate::app::App;
 use crate::events::Event;
-use crate::outbound::{REPLY_MAX, SendError};
+use crate::outbound::REPLY_MAX;
 use crate::seal::SealError;
 
 /// Names a replayed delivery on the wire.
 const REPLAY_HEADER: &str = "trastienda-replay";
+/// Where receivers put their own name for a request.
+const REQUEST_ID_HEADERS: [&str; 4] = ["x-request-id", "request-id", "x-correlation-id", "cf-ray"];
+const REQUEST_ID_MAX: usize = 128;
 /// Bytes of a reply that are kept.
 const EXCERPT_MAX: usize = 1_024;
 
 /// The parts of an event that go over the wire.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Said<'a> {
-    pub(super) event_id: Uuid,
-    pub(super) event_type: &'a str,
-    pub(super) happened_at: DateTime<Utc>,
-    pub(super) data: &'a Map<String, Value>,
+pub(crate) struct Said<'a> {
+    pub(crate) event_id: Uuid,
+    pub(crate) event_type: &'a str,
+    pub(crate) happened_at: DateTime<Utc>,
+    pub(crate) data: &'a Map<String, Value>,
 }
 
 impl<'a> From<&'a Event> for Said<'a> {
@@ -62,7 +66,7 @@ struct Payload<'a> {
 }
 
 /// The body of every delivery of an event.
-pub(super) fn body(project: Uuid, said: &Said<'_>) -> Bytes {
+pub(crate) fn body(project: Uuid, said: &Said<'_>) -> Bytes {
     let payload = Payload {
         id: EventId::from_uuid(said.event_id),
         event_type: said.event_type,
@@ -79,18 +83,9 @@ pub(super) fn body(project: Uuid, said: &Said<'_>) -> Bytes {
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
+    /// The receiver's own name for the request.
+    pub(super) request_id: Option<String>,
     pub(super) excerpt: String,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Send(#[from] SendError),
-    #[error("the endpoint's secrets cannot be opened: {0}")]
-    Seal(#[from] SealError),
-    #[error("the delivery cannot be put into a request: {0}")]
-    Build(String),
 }
 
 /// Signs and sends.
@@ -100,22 +95,16 @@ pub(super) async fn send(
     body: Bytes,
     now: DateTime<Utc>,
 ) -> Result<Reply, Failure> {
-    let event = EventId::from_uuid(delivery.event_id).to_string();
-    let timestamp = now.timestamp();
-    let mut signatures = Vec::new();
-    for secret in secrets(app, &delivery.target, now)? {
-        signatures.push(secret.sign(&event, timestamp, &body));
-    }
+    let signed =
+        signed_headers(delivery.event_id, now.timestamp(), &body, &secrets(app, &delivery.target, now)?);
     let url = Url::parse(&delivery.target.url).map_err(|error| Failure::Build(error.to_string()))?;
     let mut request = app.outbound.request(Method::POST, url);
     for (name, value) in own_headers(app, &delivery.target)? {
         request = request.header(name, value);
     }
-    request = request
-        .header("content-type", "application/json")
-        .header(webhook::HEADER_ID, event)
-        .header(webhook::HEADER_TIMESTAMP, timestamp)
-        .header(webhook::HEADER_SIGNATURE, signatures.join(" "));
+    for (name, value) in signed {
+        request = request.header(name, value);
+    }
     if delivery.is_replay {
         request = request.header(REPLAY_HEADER, delivery.delivery_id().to_string());
     }
@@ -123,7 +112,25 @@ pub(super) async fn send(
     let response = app.outbound.send(request).await?;
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
-    Ok(Reply { status, retry_after, excerpt: read_excerpt(response).await })
+    let request_id = request_id(response.headers());
+    Ok(Reply { status, retry_after, request_id, excerpt: read_excerpt(response).await })
+}
+
+/// The headers that say what it is and who says so: one signature per secret.
+pub(crate) fn signed_headers(
+    event: Uuid,
+    timestamp: i64,
+    body: &[u8],
+    secrets: &[Secret],
+) -> [(&'static str, String); 4] {
+    let id = EventId::from_uuid(event).to_string();
+    let signatures: Vec<String> = secrets.iter().map(|secret| secret.sign(&id, timestamp, body)).collect();
+    [
+        ("content-type", "application/json".to_owned()),
+        (webhook::HEADER_TIMESTAMP, timestamp.to_string()),
+        (webhook::HEADER_SIGNATURE, signatures.join(" ")),
+        (webhook::HEADER_ID, id),
+    ]
 }
 
 /// The current secret, and the one before while the rotation's overlap lasts.
@@ -162,6 +169,12 @@ async fn read_excerpt(response: reqwest::Response) -> String {
         kept.extend_from_slice(&data[..data.len().min(room)]);
     }
     String::from_utf8_lossy(&kept).replace('\0', "")
+}
+
+/// What the receiver calls the request, so that both sides can find it in their logs.
+fn request_id(headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let text = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?.trim();
+    Some(text.chars().take(REQUEST_ID_MAX).collect::<String>()).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After` in seconds or as a date.

@@ -7,12 +7,12 @@ use sqlx::PgPool;
 
 use crate::support::TestApp;
 
-struct Cli {
+pub(crate) struct Cli {
     database_url: String,
 }
 
 impl Cli {
-    fn on(pool: &PgPool) -> Self {
+    pub(crate) fn on(pool: &PgPool) -> Self {
         let options = pool.connect_options();
         let (host, port) = (options.get_host().to_owned(), options.get_port());
         let (user, database) =
@@ -20,21 +20,26 @@ impl Cli {
         Self { database_url: format!("postgres://{user}@{host}:{port}/{database}") }
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    /// The program with its arguments, ready to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trastienda-hub"));
         command.args(arguments).env_clear().env("DATABASE_URL", &self.database_url);
         // The key that the harness's hubs seal with.
         command.env("TRASTIENDA_MASTER_KEY", "dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=");
-        command.output().unwrap()
+        command
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn failure(&self, arguments: &[&str]) -> String {
+    pub(crate) fn failure(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stderr).unwrap()

@@ -5,7 +5,6 @@ use sqlx::PgConnection;
 use trastienda_protocol::ids::{DeliveryId, EndpointId, EventId, Id as _, ProjectId};
 use uuid::Uuid;
 
-use super::jobs::ClaimedDelivery;
 use crate::events::DeliveryState;
 use crate::http::pagination::ListQuery;
 use crate::webhooks::model::{Attempt, Delivery};
@@ -34,28 +33,6 @@ pub(crate) async fn list_states(
         attempt_count: row.3,
     };
     Ok(rows.into_iter().map(|row| state((row.id, row.endpoint_id, row.status, row.attempts))).collect())
-}
-
-pub(crate) async fn disable_endpoint(
-    conn: &mut PgConnection,
-    delivery: &ClaimedDelivery,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        update webhook_endpoints
-        set disabled_at = $3, disabled_reason = $4, updated_at = $3
-        where project_id = $1 and id = $2 and disabled_at is null
-        "#,
-        delivery.project_id,
-        delivery.target.id,
-        now,
-        reason,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 struct DeliveryRow {
@@ -168,7 +145,8 @@ pub(crate) async fn list_attempts(
     sqlx::query_as!(
         Attempt,
         r#"
-        select created_at as at, attempt, response_code, duration_ms, error, response_excerpt as response
+        select created_at as at, attempt, response_code, duration_ms, error, error_class, request_id,
+               response_excerpt as response
         from webhook_logs
         where project_id = $1 and delivery_id = $2
         order by created_at, id
@@ -200,4 +178,26 @@ pub(crate) async fn mark_retried(
     .execute(conn)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Whether the payload of a delivery's event is still there.
+pub(crate) async fn has_payload(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: DeliveryId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        select exists(
+            select
+            from webhook_deliveries d
+            join events v on v.project_id = d.project_id and v.id = d.event_id
+            where d.project_id = $1 and d.id = $2 and v.blanked_at is null
+        ) as "there!"
+        "#,
+        project.uuid(),
+        id.uuid(),
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -24,7 +24,10 @@ pub(crate) struct EndpointRow {
     pub(crate) rate_per_second: Option<i32>,
     pub(crate) ordered: bool,
     pub(crate) retry_schedule: Option<Vec<i32>>,
+    pub(crate) disabled_at: Option<DateTime<Utc>>,
     pub(crate) disabled_reason: Option<String>,
+    pub(crate) open_until: Option<DateTime<Utc>>,
+    pub(crate) failing_since: Option<DateTime<Utc>>,
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -80,7 +83,7 @@ pub(crate) async fn find_endpoint(
         EndpointRow,
         r#"
         select id, url, events, description, headers_sealed, max_in_flight, rate_per_second, ordered, retry_schedule,
-               disabled_reason, created_at
+               disabled_at, disabled_reason, open_until, failing_since, created_at
         from webhook_endpoints
         where project_id = $1 and id = $2
         "#,
@@ -100,7 +103,7 @@ pub(crate) async fn list_endpoints(
         EndpointRow,
         r#"
         select id, url, events, description, headers_sealed, max_in_flight, rate_per_second, ordered, retry_schedule,
-               disabled_reason, created_at
+               disabled_at, disabled_reason, open_until, failing_since, created_at
         from webhook_endpoints
         where project_id = $1
           and (created_at, id) < ($2, $3)
@@ -204,7 +207,7 @@ pub(crate) async fn rotate_secret(
     Ok(result.rows_affected() == 1)
 }
 
-/// Lets a disabled endpoint receive again.
+/// Lets a disabled endpoint receive again, and forgets how it failed.
 pub(crate) async fn enable_endpoint(
     conn: &mut PgConnection,
     project: ProjectId,
@@ -214,7 +217,8 @@ pub(crate) async fn enable_endpoint(
     let result = sqlx::query!(
         r#"
         update webhook_endpoints
-        set disabled_at = null, disabled_reason = null, updated_at = $3
+        set disabled_at = null, disabled_reason = null, updated_at = $3, failures = 0, openings = 0, open_until = null,
+            probe_hub = null, probe_granted_at = null, failing_since = null, alerted_percent = 0
         where project_id = $1 and id = $2
         "#,
         project.uuid(),
@@ -224,4 +228,72 @@ pub(crate) async fn enable_endpoint(
     .execute(conn)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Deliveries that a disabled endpoint, or one whose circuit is open, holds.
+pub(crate) async fn count_held(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: EndpointId,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!"
+        from webhook_deliveries d
+        join webhook_endpoints e on e.project_id = d.project_id and e.id = d.endpoint_id
+        where d.project_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and d.lease_token is null
+          and (e.disabled_at is not null or e.open_until is not null)
+        "#,
+        project.uuid(),
+        id.uuid(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Gives up what is held; it can be replayed.
+pub(crate) async fn skip_held(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: EndpointId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<i64> {
+    let result = sqlx::query!(
+        r#"
+        update webhook_deliveries d
+        set status = 'failed', last_error = 'skipped when the endpoint was enabled', finished_at = $3
+        from webhook_endpoints e
+        where e.project_id = d.project_id and e.id = d.endpoint_id
+          and d.project_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and d.lease_token is null
+          and (e.disabled_at is not null or e.open_until is not null)
+        "#,
+        project.uuid(),
+        id.uuid(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(i64::try_from(result.rows_affected()).unwrap_or(i64::MAX))
+}
+
+/// The sealed secrets that sign now: the current one, and the one before while a rotation overlaps.
+pub(crate) async fn list_secrets(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    id: EndpointId,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Vec<u8>>> {
+    let row = sqlx::query!(
+        r#"
+        select secret_sealed, case when previous_secret_expires_at > $3 then previous_secret_sealed end as previous
+        from webhook_endpoints
+        where project_id = $1 and id = $2
+        "#,
+        project.uuid(),
+        id.uuid(),
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.into_iter().flat_map(|row| [Some(row.secret_sealed), row.previous]).flatten().collect())
 }

@@ -21,7 +21,10 @@ pub(crate) struct Target {
     pub(crate) url: String,
     pub(crate) events: Vec<String>,
     pub(crate) ordered: bool,
-    pub(crate) is_disabled: bool,
+    /// It is disabled, or its circuit is not closed: nothing goes, but for a probe.
+    pub(crate) is_holding: bool,
+    /// It has failed since its last success.
+    pub(crate) is_failing: bool,
     pub(crate) max_in_flight: i32,
     pub(crate) rate_per_second: Option<i32>,
     pub(crate) retry_schedule: Option<Vec<i32>>,
@@ -37,7 +40,8 @@ pub(crate) async fn list_targets(conn: &mut PgConnection, projects: &[Uuid]) -> 
     sqlx::query_as!(
         Target,
         r#"
-        select project_id, id, url, events, ordered, disabled_at is not null as "is_disabled!", max_in_flight,
+        select project_id, id, url, events, ordered, disabled_at is not null or open_until is not null as "is_holding!",
+               failing_since is not null as "is_failing!", max_in_flight,
                rate_per_second, retry_schedule, headers_sealed, secret_sealed, previous_secret_sealed,
                previous_secret_expires_at
         from webhook_endpoints
@@ -146,6 +150,10 @@ pub struct ClaimedDelivery {
     pub(crate) event_type: String,
     pub(crate) attempts: i32,
     pub(crate) is_replay: bool,
+    /// The one delivery that a half-open circuit lets through.
+    pub(crate) is_probe: bool,
+    /// Deliveries per second of the replay that it belongs to.
+    pub(crate) replay_rate: Option<i32>,
     pub(crate) lease_token: Uuid,
     pub(crate) target: Arc<Target>,
 }
@@ -194,11 +202,12 @@ pub(crate) async fn claim_deliveries(
                       where first.endpoint_id = e.id and first.status = 'pending' and first.sequence is not null
                   ))
                 order by run_at
-                limit greatest(least(case when e.ordered then 1 else e.max_in_flight end, $8) - coalesce(busy.in_flight, 0), 0)
+                -- While the circuit is open the hub with the right to the probe takes one.
+                limit greatest(least(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end, $8) - coalesce(busy.in_flight, 0), 0)
                 -- Another hub's claim is under way on these rows.
                 for update skip locked
             ) d
-            where e.disabled_at is null
+            where e.disabled_at is null and (e.open_until is null or e.probe_hub = $6)
             limit $2
         ),
         claimed as (
@@ -206,9 +215,10 @@ pub(crate) async fn claim_deliveries(
             set lease_token = $5, lease_hub = $6, lease_until = $7
             from due
             where d.project_id = due.project_id and d.id = due.id
-            returning d.project_id, d.id, d.endpoint_id, d.event_id, d.event_type, d.attempts, d.is_replay
+            returning d.project_id, d.id, d.endpoint_id, d.event_id, d.event_type, d.attempts, d.is_replay, d.replay_rate
         )
-        select c.project_id, c.id, c.endpoint_id, c.event_id, c.event_type, c.attempts, c.is_replay,
+        select c.project_id, c.id, c.endpoint_id, c.event_id, c.event_type, c.attempts, c.is_replay, c.replay_rate,
+               e.open_until is not null as "is_probe!", e.failing_since is not null as "is_failing!",
                e.url, e.events, e.ordered, e.max_in_flight, e.rate_per_second, e.retry_schedule,
                e.headers_sealed, e.secret_sealed, e.previous_secret_sealed, e.previous_secret_expires_at,
                v.data, v.occurred_at, v.created_at as event_created_at
@@ -234,7 +244,8 @@ pub(crate) async fn claim_deliveries(
             url: row.url,
             events: row.events,
             ordered: row.ordered,
-            is_disabled: false,
+            is_holding: row.is_probe,
+            is_failing: row.is_failing,
             max_in_flight: row.max_in_flight,
             rate_per_second: row.rate_per_second,
             retry_schedule: row.retry_schedule,
@@ -250,6 +261,8 @@ pub(crate) async fn claim_deliveries(
             event_type: row.event_type,
             attempts: row.attempts,
             is_replay: row.is_replay,
+            is_probe: row.is_probe,
+            replay_rate: row.replay_rate,
             lease_token: lease.token,
             target: Arc::new(target),
         };
@@ -322,10 +335,10 @@ pub(crate) async fn insert_logs(conn: &mut PgConnection, tried: &[(Uuid, &Attemp
     sqlx::query!(
         r#"
         insert into webhook_logs (project_id, id, delivery_id, endpoint_id, event_id, event, target_url, attempt, status,
-                                  response_code, duration_ms, error, response_excerpt, created_at)
+                                  response_code, duration_ms, error, response_excerpt, created_at, error_class, request_id)
         select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[],
                              $8::integer[], $9::text[], $10::integer[], $11::integer[], $12::text[], $13::text[],
-                             $14::timestamptz[])
+                             $14::timestamptz[], $15::text[], $16::text[])
         "#,
         &column(|it| it.delivery.project_id),
         &tried.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
@@ -341,6 +354,9 @@ pub(crate) async fn insert_logs(conn: &mut PgConnection, tried: &[(Uuid, &Attemp
         &tried.iter().map(|(_, it)| it.error.clone()).collect::<Vec<_>>() as &[Option<String>],
         &tried.iter().map(|(_, it)| it.excerpt.clone()).collect::<Vec<_>>() as &[Option<String>],
         &tried.iter().map(|(_, it)| it.at).collect::<Vec<_>>(),
+        &tried.iter().map(|(_, it)| it.error_class.map(|class| class.as_str().to_owned())).collect::<Vec<_>>()
+            as &[Option<String>],
+        &tried.iter().map(|(_, it)| it.request_id.clone()).collect::<Vec<_>>() as &[Option<String>],
     )
     .execute(conn)
     .await?;

@@ -2,10 +2,14 @@
 
 mod deliveries;
 mod endpoints;
+mod health;
 mod jobs;
 mod recovery;
+mod replays;
 
 pub(crate) use deliveries::*;
 pub(crate) use endpoints::*;
+pub(crate) use health::*;
 pub(crate) use jobs::*;
 pub(crate) use recovery::*;
+pub(crate) use replays::*;

@@ -119,7 +119,8 @@ impl World {
         assert_eq!(self.test.admin("PUT", &path, limits).await.status, 200);
         self.endpoints.clear();
         for ordered in [false, true] {
-            let body = json!({"url": self.receiver.url(), "events": ["*"], "ordered": ordered,
+            // Only what the model makes: not what the hub tells of an endpoint that is gone.
+            let body = json!({"url": self.receiver.url(), "events": ["stock.*"], "ordered": ordered,
                 "retry_schedule": SCHEDULE, "max_in_flight": 3});
             let answer = self.test.post(&self.key, "/v1/webhook-endpoints", body).await;
             assert_eq!(answer.status, 201, "{answer:?}");

@@ -102,6 +102,7 @@ impl TestApp {
             outbound_manner: Manner::default(),
             smtp_url: None,
             mail_from: "Tienda <tienda@example.com>".parse().unwrap(),
+            operator_email: None,
             mercadopago_url: "http://127.0.0.1:1".parse().unwrap(),
         };
         change(&mut config);

@@ -1,0 +1,116 @@
+//! Sending mail to the operator: tried again for two days, from a minute to an hour later.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lettre::message::{Mailbox, Message, SinglePart};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use secrecy::ExposeSecret as _;
+
+use super::store::{self, ClaimedMail};
+use crate::app::App;
+use crate::queue::worker::Queue;
+use crate::queue::{Lease, Verdict};
+
+/// For a whole attempt; well within a lease.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+const ATTEMPTS_MAX: i32 = 54;
+
+/// The queue of mail to the operator.
+pub(super) struct OperatorMails {
+    app: App,
+    server: AsyncSmtpTransport<Tokio1Executor>,
+    to: Mailbox,
+}
+
+/// An attempt that was made.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub(super) mail: ClaimedMail,
+    pub(super) error: Option<String>,
+    pub(super) verdict: Verdict,
+}
+
+impl OperatorMails {
+    pub(super) fn new(app: &App) -> anyhow::Result<Option<Self>> {
+        let (Some(url), Some(to)) = (&app.config.smtp_url, &app.config.operator_email) else {
+            return Ok(None);
+        };
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
+            .map_err(|error| anyhow::anyhow!("TRASTIENDA_SMTP_URL: {error}"))?
+            .timeout(Some(Duration::from_secs(15)))
+            .build();
+        Ok(Some(Self { app: app.clone(), server, to: to.clone() }))
+    }
+
+    fn message(&self, mail: &ClaimedMail) -> Result<Message, lettre::error::Error> {
+        let domain = self.app.config.public_url.domain().unwrap_or("invalid");
+        Message::builder()
+            .from(self.app.config.mail_from.clone())
+            .to(self.to.clone())
+            .subject(mail.subject.clone())
+            // The same in every attempt.
+            .message_id(Some(format!("<operator-{}@trastienda.{domain}>", mail.id.as_simple())))
+            .date(SystemTime::from(self.app.clock.now()))
+            .singlepart(SinglePart::plain(mail.body.clone()))
+    }
+}
+
+impl Queue for OperatorMails {
+    type Job = ClaimedMail;
+    type Done = Attempted;
+    const NAME: &'static str = "operator_mails";
+    const CONCURRENCY: usize = 2;
+
+    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedMail>> {
+        Ok(store::claim_mails(&self.app.db, lease, limit).await?)
+    }
+
+    async fn run(&self, mail: ClaimedMail) -> Attempted {
+        let message = match self.message(&mail) {
+            Ok(message) => message,
+            Err(error) => {
+                return Attempted { mail, error: Some(error.to_string()), verdict: Verdict::Failed };
+            }
+        };
+        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, self.server.send(message)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the server did not answer in time".to_owned()),
+        };
+        let verdict = if error.is_none() {
+            Verdict::Done
+        } else {
+            next_attempt(mail.attempts + 1, self.app.clock.now())
+                .map_or(Verdict::Failed, |at| Verdict::Retry { at })
+        };
+        Attempted { mail, error, verdict }
+    }
+
+    async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
+        let now = self.app.clock.now();
+        let mut tx = self.app.db.begin().await?;
+        for attempted in done {
+            store::finish_mail(&mut tx, attempted, now).await?;
+            if attempted.error.is_some() {
+                // What the server said may hold an address; it is in the row.
+                let attempts = attempted.mail.attempts + 1;
+                tracing::error!(
+                    attempts,
+                    "mail to the operator was not taken: operator_mails.last_error says why"
+                );
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// After a minute, two, four … and then every hour.
+fn next_attempt(attempts: i32, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if attempts >= ATTEMPTS_MAX {
+        return None;
+    }
+    let minutes = 1i64 << u32::try_from(attempts - 1).unwrap_or(0).min(6);
+    now.checked_add_signed(TimeDelta::minutes(minutes.min(60)))
+}

@@ -121,11 +121,16 @@ pub(crate) async fn finish_books(
     Ok(())
 }
 
-/// Whether any project has a payment of this id: then it is not this one's to wonder about.
+/// Whether any project with an account somewhere has a payment of this id: then it is not this one's to wonder about.
 pub(crate) async fn is_payment_anywhere(conn: &mut PgConnection, id: PaymentId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from payment_transactions where id = $1) as "exists!""#,
-        id.uuid()
+        r#"
+        select exists (
+            select from payment_providers v
+            join payment_transactions t on t.project_id = v.project_id and t.id = $1
+        ) as "exists!"
+        "#,
+        id.uuid(),
     )
     .fetch_one(conn)
     .await

@@ -205,7 +205,12 @@ async fn of_a_thousand_payments_the_fifty_that_differ_are_found_and_no_other(poo
     }
     // One of them is another project's of this hub.
     let other = Seed::paid(5_000);
-    let (stranger, _) = world.test.project().await;
+    let (stranger, key) = world.test.project().await;
+    let headers = [("x-api-key", key.as_str())];
+    let same =
+        json!({"access_token": world.seller.access_token, "webhook_secret": world.seller.webhook_secret});
+    let path = "/v1/payment-providers/mercadopago";
+    assert_eq!(world.test.send("PUT", path, &headers, same.to_string()).await.status, 204);
     world.plant(&pool, &other).await;
     sqlx::query("update payment_transactions set project_id = $1 where id = $2")
         .bind(ProjectId::parse(&stranger).unwrap().uuid())

@@ -68,6 +68,13 @@ async fn python_and_node_verify_what_a_hub_sends() -> anyhow::Result<()> {
         }
     }
 
+    // What a verifier has answered is replayed once the hub has written that down.
+    until("everything is written as sent", async || {
+        let open = "select count(*) from webhook_deliveries where status <> 'sent'";
+        Ok((fleet.postgres.count(open).await? == 0).then_some(()))
+    })
+    .await?;
+
     // A replay is signed anew, under the same id.
     for (endpoint, verifier) in endpoints.iter().zip(&verifiers) {
         let before = verifier.seen().await?;

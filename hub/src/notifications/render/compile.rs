@@ -51,7 +51,10 @@ async fn aside(
 pub(crate) fn mjml(source: &str) -> Result<String, String> {
     let away = PutAway::of(source);
     check_depth(&away.text)?;
-    let parsed = mrml::parse(&away.text).map_err(|error| explain(&away, &error))?;
+    // htmlparser 0.2.1 looks two bytes back from the first `>` of a text, and panics if that is in the middle of a letter.
+    let parsed = std::panic::catch_unwind(|| mrml::parse(&away.text))
+        .map_err(|_| "cannot be read: write a `>` that stands in a text as `&gt;`".to_owned())?
+        .map_err(|error| explain(&away, &error))?;
     let options = mrml::prelude::render::RenderOptions {
         fonts: std::collections::HashMap::new(),
         ..Default::default()
@@ -279,6 +282,17 @@ fn tag_length(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_parser_cannot_bear_is_an_error_that_says_how_to_write_it() {
+        let mjml = |text: &str| {
+            mjml(&format!(
+                "<mjml><mj-body><mj-section><mj-column><mj-text>{text}</mj-text></mj-column></mj-section></mj-body></mjml>"
+            ))
+        };
+        assert!(mjml("$áS>").unwrap_err().contains("&gt;"));
+        assert!(mjml("$áS&gt;").is_ok());
+    }
 
     #[test]
     fn mjml_becomes_html_with_its_styles_in_place_and_the_tags_where_they_were() {

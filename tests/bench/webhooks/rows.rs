@@ -239,8 +239,13 @@ async fn kill(bench: &mut Bench, runs: usize) -> anyhow::Result<()> {
         bench.hub.kill().await?;
         let started = Instant::now();
         bench.hub.restart(&bench.directory).await?;
-        while receiver.ids().len() < EVENTS {
-            receiver.wait_for(receiver.count() + 1).await?;
+        loop {
+            // Counted before it is looked at: the last one may come in between.
+            let came = receiver.count();
+            if receiver.ids().len() >= EVENTS {
+                break;
+            }
+            receiver.wait_for(came + 1).await?;
         }
         times.push(started.elapsed().as_secs_f64());
     }

@@ -15,7 +15,7 @@ use Symfony\Component\Mime\Part\DataPart;
  * A Symfony e-mail as the body of a notification.
  *
  * Tags and metadata are kept as the notification's metadata; `order_id` among them says which
- * order it is about. Pictures that the HTML shows by `cid:` are written into it.
+ * order it is about. Pictures that the HTML shows by `cid:` go along as inline attachments.
  */
 final class MailNotification
 {
@@ -32,22 +32,22 @@ final class MailNotification
         $attachments = [];
 
         foreach ($email->getAttachments() as $part) {
-            $names = self::contentIds($part);
-            $inlined = $html === null || $names === [] ? $html : str_replace(
-                array_map(fn (string $name): string => "cid:$name", $names),
-                'data:'.$part->getMediaType().'/'.$part->getMediaSubtype().';base64,'.base64_encode($part->getBody()),
-                $html,
-            );
+            $attachment = [
+                'filename' => self::parameter($part, 'Content-Disposition', 'filename') ?? 'attachment',
+                'content_type' => $part->getMediaType().'/'.$part->getMediaSubtype(),
+                'content' => base64_encode($part->getBody()),
+            ];
+            // The same name in every attempt at the same mail, which a repeat is recognised by.
+            $id = 'inline-'.(count($attachments) + 1);
+            $names = array_map(fn (string $name): string => "cid:$name", self::contentIds($part));
+            $shown = $html === null || $names === [] ? $html : str_replace($names, "cid:$id", $html);
 
-            if ($inlined !== $html) {
-                $html = $inlined;
-            } else {
-                $attachments[] = [
-                    'filename' => self::parameter($part, 'Content-Disposition', 'filename') ?? 'attachment',
-                    'content_type' => $part->getMediaType().'/'.$part->getMediaSubtype(),
-                    'content' => base64_encode($part->getBody()),
-                ];
+            if ($shown !== $html) {
+                $html = $shown;
+                $attachment['content_id'] = $id;
             }
+
+            $attachments[] = $attachment;
         }
 
         $metadata = self::metadata($email);

@@ -45,11 +45,14 @@ final class MailTest extends TestCase
             'channel' => 'email',
             'to' => 'ana@example.com',
             'subject' => 'Tu pedido ñandú',
-            'html' => '<p>Hola <img src="data:image/png;base64,'.base64_encode('PNG').'"></p>',
+            'html' => '<p>Hola <img src="cid:inline-2"></p>',
             'text' => 'Hola',
             'from' => 'Mate y Compañía <hola@example.com>',
             'reply_to' => 'ventas@example.com',
-            'attachments' => [['filename' => 'factura ñ.pdf', 'content_type' => 'application/pdf', 'content' => base64_encode('%PDF-1.4')]],
+            'attachments' => [
+                ['filename' => 'factura ñ.pdf', 'content_type' => 'application/pdf', 'content' => base64_encode('%PDF-1.4')],
+                ['filename' => 'logo', 'content_type' => 'image/png', 'content' => base64_encode('PNG'), 'content_id' => 'inline-2'],
+            ],
             'order_id' => 'A-1',
             'metadata' => ['order_id' => 'A-1', 'tags' => ['confirmación']],
         ], $body);

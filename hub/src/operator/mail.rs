@@ -4,22 +4,27 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::{Mailbox, Message, SinglePart};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 
 use super::store::{self, ClaimedMail};
 use crate::app::App;
+use crate::notifications::channel::Transport as _;
+use crate::notifications::smtp::Server;
+use crate::notifications::smtp::handover::Smtp;
+use crate::notifications::smtp::pool::Pool;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
-/// For a whole attempt; well within a lease.
+/// For a whole attempt, over however many servers; well within a lease.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
 const ATTEMPTS_MAX: i32 = 54;
 
 /// The queue of mail to the operator.
 pub(super) struct OperatorMails {
     app: App,
-    server: AsyncSmtpTransport<Tokio1Executor>,
+    servers: Vec<Server>,
+    pool: Pool,
     to: Mailbox,
 }
 
@@ -36,11 +41,25 @@ impl OperatorMails {
         let (Some(url), Some(to)) = (&app.config.smtp_url, &app.config.operator_email) else {
             return Ok(None);
         };
-        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
-            .map_err(|error| anyhow::anyhow!("TRASTIENDA_SMTP_URL: {error}"))?
-            .timeout(Some(Duration::from_secs(15)))
-            .build();
-        Ok(Some(Self { app: app.clone(), server, to: to.clone() }))
+        let servers = Server::operators(url.expose_secret())
+            .map_err(|error| anyhow::anyhow!("TRASTIENDA_SMTP_URL: {error}"))?;
+        Ok(Some(Self { app: app.clone(), servers, pool: Pool::default(), to: to.clone() }))
+    }
+
+    /// Hands a message to the first of the operator's servers that takes it; another is asked only while nobody can
+    /// have it yet.
+    async fn hand_over(&self, message: &Message) -> Result<(), String> {
+        let share = ATTEMPT_TIMEOUT / u32::try_from(self.servers.len()).unwrap_or(1).max(1);
+        let mut last = "there is no server".to_owned();
+        for server in &self.servers {
+            let smtp = Smtp { server, pool: &self.pool, outbound: &self.app.outbound };
+            match smtp.hand_over(message, Instant::now() + share).await {
+                Ok(_) => return Ok(()),
+                Err(not_taken) if not_taken.is_servers && !not_taken.is_doubtful => last = not_taken.what,
+                Err(not_taken) => return Err(not_taken.what),
+            }
+        }
+        Err(last)
     }
 
     fn message(&self, mail: &ClaimedMail) -> Result<Message, lettre::error::Error> {
@@ -73,11 +92,7 @@ impl Queue for OperatorMails {
                 return Attempted { mail, error: Some(error.to_string()), verdict: Verdict::Failed };
             }
         };
-        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, self.server.send(message)).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the server did not answer in time".to_owned()),
-        };
+        let error = self.hand_over(&message).await.err();
         let verdict = if error.is_none() {
             Verdict::Done
         } else {

@@ -5,7 +5,7 @@
 //!   nothing is told twice.
 //! - What is told is logged and counted too, also when nobody is to be written to (`TRASTIENDA_OPERATOR_EMAIL`).
 //!
-//! It goes through the hub's own SMTP server and counts for no project's quota.
+//! It goes through the hub's own SMTP servers, in their order, and counts for no project's quota.
 
 mod mail;
 mod store;

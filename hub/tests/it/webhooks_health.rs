@@ -191,6 +191,21 @@ async fn after_three_days_without_a_success_it_is_disabled_and_everybody_is_told
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn the_operator_is_told_through_the_next_server_when_the_first_is_down(pool: PgPool) {
+    let (smtp, gone) = (SmtpServer::start().await, Receiver::start().await);
+    let test = TestApp::with(pool, |config| {
+        config.smtp_url = Some(format!("smtp://127.0.0.1:1 {}?connections=2", smtp.url()).into());
+        config.operator_email = Some("ops@example.com".parse().unwrap());
+    })
+    .await;
+    let (_, key) = test.project().await;
+    gone.answer(410, &[]);
+    endpoint(&test, &key, json!({"url": gone.url(), "events": ["*"]})).await;
+    events(&test, &key, 1).await;
+    test.until("the operator is told", async || (smtp.mails().len() == 1).then_some(())).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_410_tells_the_operator_and_the_other_endpoints_at_once(pool: PgPool) {
     let (smtp, gone, other) = (SmtpServer::start().await, Receiver::start().await, Receiver::start().await);
     let test = TestApp::with(pool, |config| {

@@ -10,15 +10,13 @@ packages=(
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv
 )
+# Node comes with npm, or Debian's two packages bring both.
 command -v npm >/dev/null || packages+=(nodejs npm)
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
-
-# Node comes with npm, or Debian's two packages bring both.
-command -v npm >/dev/null || missing+=(nodejs npm)
 
 if ((${#missing[@]} > 0)); then
   if ! command -v apt-get >/dev/null; then
@@ -52,25 +50,5 @@ fi
 
 # What the webhooks' signatures are verified with, beside our own code.
 tests/verifiers/install.sh
-
-# Mercado Pago's own SDKs, which a test points at its simulator. Outside the tracked tree, pinned, installed once.
-sdks=${TRASTIENDA_SDK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/trastienda/sdks}
-python_sdk=$sdks/py-3.6.0
-if [[ ! -e $python_sdk/ready ]]; then
-  mkdir -p "$sdks"
-  if /usr/bin/python3 -m venv "$python_sdk" &&
-    "$python_sdk/bin/pip" install --quiet --disable-pip-version-check mercadopago==3.6.0; then
-    touch "$python_sdk/ready"
-  else
-    echo 'setup: the Python SDK of Mercado Pago could not be installed (no package index?); its test is left out' >&2
-  fi
-fi
-node_sdk=$sdks/node-3.6.1
-if [[ ! -e $node_sdk/ready ]]; then
-  mkdir -p "$node_sdk"
-  if npm install --prefix "$node_sdk" --no-audit --no-fund --no-save --silent mercadopago@3.6.1; then
-    touch "$node_sdk/ready"
-  else
-    echo 'setup: the Node SDK of Mercado Pago could not be installed (no package registry?); its test is left out' >&2
-  fi
-fi
+# Mercado Pago's own SDKs, which a test points at its simulator.
+tests/sdk/install.sh

@@ -16,7 +16,7 @@
 
 pub mod accept;
 mod batch;
-pub mod blank;
+pub(crate) mod blank;
 pub(crate) mod channel;
 pub mod expire;
 pub mod model;
@@ -47,7 +47,6 @@ use model::Notification;
 pub fn start(app: &App) {
     accept::Gate::start(app);
     worker::start(app, expire::Expiry::new(app));
-    app.shutdown.spawn(blank::run(app.clone()));
     match send::Emails::new(app) {
         Ok(emails) => {
             worker::start(app, emails);

@@ -215,7 +215,7 @@ pub(crate) async fn find_limits(conn: &mut PgConnection, id: ProjectId) -> sqlx:
 }
 
 /// Every project with the days for which it keeps what it keeps.
-pub(crate) async fn list_retentions(db: &sqlx::PgPool) -> anyhow::Result<Vec<(ProjectId, u32)>> {
+pub(crate) async fn list_retentions(conn: &mut PgConnection) -> anyhow::Result<Vec<(ProjectId, u32)>> {
     let rows = sqlx::query!(
         r#"
         select p.id as "id!", p.plan as "plan!", l.retention_days as "retention_days?"
@@ -223,7 +223,7 @@ pub(crate) async fn list_retentions(db: &sqlx::PgPool) -> anyhow::Result<Vec<(Pr
         left join project_limits l on l.project_id = p.id
         "#
     )
-    .fetch_all(db)
+    .fetch_all(conn)
     .await?;
     let days = rows.into_iter().map(|row| {
         let plan = Plan::parse(&row.plan)

@@ -4,6 +4,7 @@
 //!   end the operator is told; at its end they fail, which is on record and can be read.
 //! - **Payloads** of a project whose retention is shorter than the longest of all are emptied at its own time: the
 //!   events' `data` and the excerpts of replies. What is still to be delivered keeps its payload.
+//! - **Notifications** lose their address and contents; the row stays ([`crate::notifications::blank`]).
 //! - **Partitions** go when they are past the longest retention of all, whole, at the price of one command; never one
 //!   that holds something unfinished, or what something unfinished needs ([`crate::db::partitions`]).
 
@@ -16,6 +17,7 @@ use trastienda_protocol::ids::{Id as _, ProjectId};
 use crate::app::App;
 use crate::db::partitions;
 use crate::operator::{self, Alert};
+use crate::{notifications, projects};
 
 /// How long before held deliveries are given up the operator is told.
 const NOTICE: TimeDelta = TimeDelta::days(7);
@@ -33,11 +35,12 @@ pub async fn run(app: &App) -> anyhow::Result<()> {
         return Ok(());
     }
     let now = app.clock.now();
-    let projects = store::list_retentions(&mut lock).await?;
+    let projects = projects::list_retentions(&mut lock).await?;
     let longest = projects.iter().map(|(_, days)| *days).max().unwrap_or(DAYS_MIN).max(DAYS_MIN);
     for (project, days) in projects {
         let cutoff = now - TimeDelta::days(i64::from(days));
         expire_held(app, project, days, cutoff, now).await?;
+        notifications::blank::blank(app, project, cutoff).await?;
         if days < longest {
             blank(app, project, cutoff).await?;
         }

@@ -1,39 +1,13 @@
 //! SQL of retention.
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use trastienda_protocol::ids::{Id as _, ProjectId, lower_bound};
 use uuid::Uuid;
 
-use crate::projects::plans::Plan;
-
 /// Takes the lock for as long as the transaction lasts, unless another has it.
 pub(super) async fn try_lock(conn: &mut PgConnection, key: i64) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "taken!""#, key).fetch_one(conn).await
-}
-
-/// Every project with the days that it keeps things.
-pub(super) async fn list_retentions(conn: &mut PgConnection) -> anyhow::Result<Vec<(ProjectId, u32)>> {
-    let rows = sqlx::query!(
-        r#"
-        select p.id, p.plan, l.retention_days as "own?"
-        from projects p
-        left join project_limits l on l.project_id = p.id
-        order by p.id
-        "#,
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut retentions = Vec::with_capacity(rows.len());
-    for row in rows {
-        let id = ProjectId::from_uuid(row.id);
-        let plan =
-            Plan::parse(&row.plan).with_context(|| format!("projects.plan of {id} is `{}`", row.plan))?;
-        let own = row.own.and_then(|days| u32::try_from(days).ok());
-        retentions.push((id, own.unwrap_or(plan.limits().retention_days)));
-    }
-    Ok(retentions)
 }
 
 /// Gives up what disabled endpoints have held since before a time.

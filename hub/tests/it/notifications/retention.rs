@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use trastienda_hub::notifications::blank;
+use trastienda_hub::retention;
 
 use super::{path_of, plain, settled, with_mail};
 
@@ -21,13 +21,17 @@ async fn addresses_and_contents_go_when_the_plans_time_is_over_and_the_rows_stay
     assert_eq!(test.send("GET", &opened, &[], "").await.status, 302);
     // The plan keeps 30 days.
     test.clock.advance(TimeDelta::days(29));
-    assert_eq!(blank::blank(&test.app).await.unwrap(), 0);
+    retention::run(&test.app).await.unwrap();
+    let shown = test.get(&key, &format!("/v1/notifications/{old}")).await;
+    assert_eq!(
+        (shown.body["to"].as_str(), &shown.body["blanked_at"]),
+        (Some("ana@example.com"), &Value::Null)
+    );
     let mut body = plain("eva@example.com");
     body["send_at"] = trastienda_protocol::time::format(test.now() + TimeDelta::days(60)).into();
     let waiting = test.post(&key, "/v1/notifications", body).await.id();
     test.clock.advance(TimeDelta::days(2));
-    assert_eq!(blank::blank(&test.app).await.unwrap(), 2);
-    assert_eq!(blank::blank(&test.app).await.unwrap(), 0);
+    retention::run(&test.app).await.unwrap();
     let shown = test.get(&key, &format!("/v1/notifications/{old}")).await;
     let text = shown.body.to_string();
     assert!(!text.contains("ana@") && !text.contains("Ana") && !text.contains("Todo bien"), "{text}");

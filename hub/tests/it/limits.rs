@@ -61,3 +61,19 @@ async fn limits_are_set_partly_and_null_is_the_plan_s(pool: PgPool) {
     let wrong = test.admin("PUT", &path, json!({"endpoints": -1, "retention_days": 7, "seats": 1})).await;
     assert_eq!(wrong.pointers(), ["/endpoints", "/retention_days", "/seats"]);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_project_lists_the_services_that_it_used_in_the_last_month(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let services = async || test.get(&key, "/v1/project").await.body["services"].clone();
+    assert_eq!(services().await, json!([]));
+    test.post(&key, "/v1/events", json!({"type": "a.b", "data": {}})).await;
+    assert_eq!(services().await, json!(["events"]));
+    test.clock.advance(chrono::TimeDelta::days(20));
+    let mail = json!({"channel": "email", "to": "ana@example.com", "subject": "Hola", "text": "Hola"});
+    assert_eq!(test.post(&key, "/v1/notifications", mail).await.status, 202);
+    assert_eq!(services().await, json!(["emails", "events"]));
+    test.clock.advance(chrono::TimeDelta::days(20));
+    assert_eq!(services().await, json!(["emails"]));
+}

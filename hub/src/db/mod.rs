@@ -2,6 +2,7 @@
 
 pub mod embedded;
 pub mod partitions;
+pub mod statistics;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use trastienda_protocol::clock::Clock;
 use trastienda_protocol::ids::IdSource;
 
 use crate::config::Config;
+use crate::db::kept::Kept;
 use crate::events::Subscriber;
 use crate::events::gather::{Gatherer, Lanes};
 use crate::http::rate_limit::ProjectLimiter;
@@ -28,8 +29,10 @@ pub struct App(Arc<State>);
 
 /// What a running hub holds.
 pub struct State {
-    /// The database.
+    /// The database, for requests and what is not in a hurry.
     pub db: PgPool,
+    /// The same, for what every event passes through.
+    pub kept: Kept,
     /// The settings.
     pub config: Config,
     /// Where the time comes from.
@@ -111,6 +114,7 @@ impl App {
             member: Member::default(),
             accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
+            kept: Kept::new(db.connect_options().as_ref().clone()),
             db,
             config,
             clock,

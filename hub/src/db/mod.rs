@@ -1,6 +1,7 @@
 //! The database: connecting, migrating, and the PostgreSQL that the hub runs when nobody else does.
 
 pub mod embedded;
+pub mod kept;
 pub mod partitions;
 pub mod statistics;
 

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use sqlx::Connection as _;
 use tokio::sync::oneshot;
 use trastienda_protocol::ids::{Id as _, ProjectId};
 
@@ -163,7 +164,8 @@ enum Outcome {
 }
 
 async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) -> anyhow::Result<Outcome> {
-    let mut tx = app.db.begin().await?;
+    let mut conn = app.kept.lend().await?;
+    let mut tx = conn.begin().await?;
     let claims: Vec<_> = group.iter().enumerate().filter_map(|(i, it)| Some((i, it.claim()?))).collect();
     let paid: Vec<_> = group.iter().enumerate().filter(|(_, it)| it.paid_order().is_some()).collect();
     let mut refused = HashSet::new();
@@ -193,6 +195,7 @@ async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) ->
     }
     if !refused.is_empty() {
         tx.rollback().await?;
+        conn.give_back();
         return Ok(Outcome::Refused(refused));
     }
     let events: Vec<&Event> = group.iter().map(|it| &it.event).collect();
@@ -207,9 +210,11 @@ async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) ->
     let over_now = take_quotas(&mut tx, group, over).await?;
     if !over_now.is_empty() {
         tx.rollback().await?;
+        conn.give_back();
         return Ok(Outcome::Refused(over_now));
     }
     tx.commit().await?;
+    conn.give_back();
     Ok(Outcome::Written(followed))
 }
 

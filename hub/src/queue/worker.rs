@@ -33,6 +33,10 @@ pub trait Queue: Send + Sync + 'static {
     fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
     /// Does the work, within [`LEASE`]. Never fails: what went wrong is part of what was done.
     fn run(&self, job: Self::Job) -> impl Future<Output = Self::Done> + Send;
+    /// The job that the same worker goes on with, if one is in hand.
+    fn next(&self, _done: &Self::Done) -> Option<Self::Job> {
+        None
+    }
     /// Writes what was done, in one transaction, for rows whose lease token still fits.
     fn finish(&self, done: &[Self::Done]) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

@@ -7,7 +7,7 @@
 //! One that failed is closed, and takes with it those that rest: their server is most likely gone too.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
@@ -21,8 +21,11 @@ const RESTED: Duration = Duration::from_secs(1);
 const AGE_MAX: Duration = Duration::from_secs(1_800);
 
 /// The connections that wait for their next use. There are as many as were in use at once.
+#[derive(Debug, Clone)]
+pub struct Kept(Arc<State>);
+
 #[derive(Debug)]
-pub struct Kept {
+struct State {
     options: PgConnectOptions,
     resting: Mutex<Vec<Resting>>,
 }
@@ -36,27 +39,31 @@ struct Resting {
 
 /// A connection in use. Dropped without [`Lent::give_back`], as after a failure, it is closed.
 #[derive(Debug)]
-pub struct Lent<'a> {
+pub struct Lent {
     conn: PgConnection,
     made_at: Instant,
-    loan: Loan<'a>,
+    loan: Loan,
 }
+
+/// A transaction on a connection of its own. Dropped before its end, it is rolled back and its connection closed.
+#[derive(Debug)]
+pub struct Transaction(Lent);
 
 /// What happens to those that rest when one is not given back.
 #[derive(Debug)]
-struct Loan<'a> {
-    kept: &'a Kept,
+struct Loan {
+    kept: Kept,
     is_over: bool,
 }
 
 impl Kept {
     /// None yet, to the database of these options.
     pub fn new(options: PgConnectOptions) -> Self {
-        Self { options, resting: Mutex::default() }
+        Self(Arc::new(State { options, resting: Mutex::default() }))
     }
 
     /// A connection: the one that was used last, or a new one.
-    pub async fn lend(&self) -> sqlx::Result<Lent<'_>> {
+    pub async fn lend(&self) -> sqlx::Result<Lent> {
         while let Some(mut resting) = self.take() {
             if resting.since.elapsed() < RESTED || resting.conn.ping().await.is_ok() {
                 return Ok(self.lent(resting.conn, resting.made_at));
@@ -68,15 +75,22 @@ impl Kept {
         }
     }
 
+    /// Begins a transaction.
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        let mut lent = self.lend().await?;
+        lent.execute("begin").await?;
+        Ok(Transaction(lent))
+    }
+
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let mut conn = PgConnection::connect_with(&self.options).await?;
+        let mut conn = PgConnection::connect_with(&self.0.options).await?;
         conn.execute(super::PLANNER).await?;
         conn.execute("set plan_cache_mode = force_generic_plan").await?;
         Ok(conn)
     }
 
-    fn lent(&self, conn: PgConnection, made_at: Instant) -> Lent<'_> {
-        Lent { conn, made_at, loan: Loan { kept: self, is_over: false } }
+    fn lent(&self, conn: PgConnection, made_at: Instant) -> Lent {
+        Lent { conn, made_at, loan: Loan { kept: self.clone(), is_over: false } }
     }
 
     fn take(&self) -> Option<Resting> {
@@ -84,11 +98,11 @@ impl Kept {
     }
 
     fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lent<'_> {
+impl Lent {
     /// Lets others use it: its last use ended well, and no transaction is open.
     pub fn give_back(self) {
         let Self { conn, made_at, mut loan } = self;
@@ -99,7 +113,25 @@ impl Lent<'_> {
     }
 }
 
-impl Drop for Loan<'_> {
+impl Transaction {
+    /// Ends it: what it wrote is there.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.end("commit").await
+    }
+
+    /// Ends it as if it had never been.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.end("rollback").await
+    }
+
+    async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
+        self.0.execute(how).await?;
+        self.0.give_back();
+        Ok(())
+    }
+}
+
+impl Drop for Loan {
     fn drop(&mut self) {
         if !self.is_over {
             self.kept.resting().clear();
@@ -107,7 +139,7 @@ impl Drop for Loan<'_> {
     }
 }
 
-impl Deref for Lent<'_> {
+impl Deref for Lent {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -115,8 +147,22 @@ impl Deref for Lent<'_> {
     }
 }
 
-impl DerefMut for Lent<'_> {
+impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.conn
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
     }
 }

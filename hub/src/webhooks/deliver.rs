@@ -12,7 +12,6 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::StatusCode;
-use sqlx::Connection as _;
 use trastienda_protocol::ids::DeliveryId;
 use uuid::Uuid;
 
@@ -203,8 +202,7 @@ impl Queue for Deliveries {
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
-        let mut conn = self.app.kept.lend().await?;
-        let mut tx = conn.begin().await?;
+        let mut tx = self.app.kept.begin().await?;
         let moved = store::finish_deliveries(&mut tx, done, now).await?;
         // Where a lease has passed to someone else, so has the attempt that counts.
         let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
@@ -213,7 +211,6 @@ impl Queue for Deliveries {
         store::insert_logs(&mut tx, &tried).await?;
         let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
         tx.commit().await?;
-        conn.give_back();
         if recorded.announced {
             warn::wake(&self.app);
         }

@@ -158,7 +158,7 @@ impl Desk<'_> {
             return Outcome::Nothing;
         }
         let access = &self.credentials.access;
-        let address = super::inbound::address(app, payment.project_id);
+        let address = super::inbound::address(app, provider.name(), payment.project_id);
         let order = Order {
             reference: payment.id.to_string(),
             key: &payment.provider_key,

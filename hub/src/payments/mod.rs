@@ -16,6 +16,7 @@
 //! Not here: what a card's number is (the browser makes a token of it).
 //! Read next: [`provider`] for what a provider has to say, [`routes`] for what callers may ask.
 
+mod at_once;
 mod batch;
 mod calls;
 pub mod cases;
@@ -38,7 +39,7 @@ pub mod setup;
 pub mod status;
 mod store;
 mod waiters;
-mod work;
+pub(crate) mod work;
 
 use chrono::TimeDelta;
 
@@ -52,7 +53,9 @@ const NOTICES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Starts the queues.
 pub fn start(app: &App) {
-    worker::start(app, work::Jobs::<false>(app.clone()));
+    let payments = worker::start(app, work::Jobs::<false>(app.clone()));
+    // Set once: a hub starts its tasks once.
+    let _ = app.payments.set(payments);
     worker::start(app, work::Jobs::<true>(app.clone()));
     worker::start(app, notices::Notices(app.clone()));
     app.shutdown.spawn(reconcile::start(app.clone()));

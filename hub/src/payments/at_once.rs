@@ -14,7 +14,7 @@ use super::store::{ClaimedPayment, ProviderRow};
 use super::work::{Job, Jobs, Ready};
 use crate::app::App;
 use crate::queue::Lease;
-use crate::queue::hand_over::Place;
+use crate::queue::hand_over::{HandOver, Place};
 use crate::queue::worker::Queue as _;
 
 /// A worker, a place on the account's lane and the credentials, for a payment that is about to be written. Dropped,
@@ -36,7 +36,7 @@ pub(crate) fn reserve(
     // What cannot be opened is the claimed job's to complain about.
     let credentials = credentials::of(app, provider, row).ok()??;
     let lease = Lease::new(app, app.clock.now())?;
-    let Some(place) = app.payments.get().and_then(|workers| workers.reserve()) else {
+    let Some(place) = app.payments.get().and_then(HandOver::reserve) else {
         lanes::mark_behind(project, provider.name());
         return None;
     };

@@ -73,7 +73,7 @@ pub(crate) async fn create(app: &App, context: Arc<ProjectContext>, creation: Cr
                 let waited = Waiter::new(project, id).wait(&app, creation.wait, Payment::is_made).await;
                 return Ok(Taken { payment: waited?, replayed: true });
             }
-            Written::Now(payment, at_once) => (*payment, at_once),
+            Written::Now(written) => *written,
         };
         let waiter = Waiter::new(project, payment.id);
         let key = (!creation.wait.is_zero()).then(|| creation.idempotency_key.clone());
@@ -96,7 +96,7 @@ pub(crate) async fn create(app: &App, context: Arc<ProjectContext>, creation: Cr
 /// What became of a call to take a payment.
 enum Written {
     /// It is written now, with the places for its call if that can be made at once.
-    Now(Box<Payment>, Option<AtOnce>),
+    Now(Box<(Payment, Option<AtOnce>)>),
     /// An earlier call wrote it.
     Before(PaymentId),
 }
@@ -138,7 +138,7 @@ async fn take(
     let at_once = at_once::reserve(app, project, provider, row.as_ref());
     if store::insert_payment(conn, &payment, at_once.as_ref().map(AtOnce::lease)).await? {
         quota::take(conn, context, Service::Payments, now, creation.acknowledged).await?;
-        Ok(Written::Now(Box::new(payment), at_once))
+        Ok(Written::Now(Box::new((payment, at_once))))
     } else {
         let existing = store::get_payment(conn, project, id).await?;
         replay(conn, &existing, creation).await

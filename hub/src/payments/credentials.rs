@@ -31,9 +31,10 @@ pub(crate) async fn open(
     project: ProjectId,
     provider: &dyn Provider,
 ) -> anyhow::Result<Option<Credentials>> {
-    let row = match provider.needs_credentials() {
-        true => store::find_provider(conn, project, provider.name()).await?,
-        false => None,
+    let row = if provider.needs_credentials() {
+        store::find_provider(conn, project, provider.name()).await?
+    } else {
+        None
     };
     of(app, provider, row.as_ref())
 }

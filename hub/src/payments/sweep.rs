@@ -5,9 +5,11 @@
 //! the hub learns: what this misses (a search that lags, an hour of absence) the payment's own schedule finds.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 use uuid::Uuid;
 
@@ -30,7 +32,9 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(5);
 const BACK_MAX: TimeDelta = TimeDelta::hours(1);
 /// How far the provider's clock may be ahead of ours.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
-/// The shortest time that is asked about.
+/// How long one reading may take: well within the lease. What is left is read the next time.
+const READ_MAX: Duration = Duration::from_secs(40);
+/// The shortest time that is asked about at once.
 const SPAN_MIN: TimeDelta = TimeDelta::seconds(2);
 
 /// The queue of accounts.
@@ -48,7 +52,7 @@ pub(crate) struct Done {
 #[derive(Debug)]
 enum Answer {
     /// What changed, and up to when that is all.
-    Changed { snapshots: Vec<(PaymentId, Snapshot)>, until: DateTime<Utc>, is_all: bool },
+    Changed { snapshots: Vec<(PaymentId, Snapshot)>, until: DateTime<Utc> },
     /// The provider did not say: later.
     Retry(DateTime<Utc>),
 }
@@ -95,23 +99,20 @@ async fn ask(app: &App, account: &ClaimedAccount) -> anyhow::Result<(Answer, Opt
     };
     let mut calls = Calls::on(pass);
     let now = app.clock.now();
-    let from = account.swept_until.unwrap_or(now).max(now - BACK_MAX) - OVERLAP;
-    let mut to = now + AHEAD;
-    loop {
+    let known = account.swept_until.unwrap_or(now);
+    let (mut from, end) = (known.max(now - BACK_MAX) - OVERLAP, now + AHEAD);
+    let mut width = end - from;
+    let (mut snapshots, deadline) = (Vec::new(), Instant::now() + READ_MAX);
+    while from < end && Instant::now() < deadline {
+        let to = (from + width).min(end);
         let changed = provider.list_changed(&credentials.access, from, to).await;
         match calls.record("sweep", now, changed) {
-            Ok(Some(snapshots)) => {
-                let ours = snapshots.into_iter().filter_map(|snapshot| {
-                    let id = PaymentId::parse(snapshot.reference.as_deref()?).ok()?;
-                    // What an unknown status means is asked about in the payment's own turn, and told once.
-                    snapshot.state.is_some().then_some((id, snapshot))
-                });
-                let answer =
-                    Answer::Changed { snapshots: ours.collect(), until: to.min(now), is_all: to > now };
-                return Ok((answer, credentials.account_id));
+            Ok(Some(some)) => {
+                from = to;
+                snapshots.extend(some.into_iter().filter_map(ours));
             }
             // More changed than is read at once.
-            Ok(None) if to - from > SPAN_MIN => to = from + (to - from) / 2,
+            Ok(None) if width > SPAN_MIN => width = (width / 2).max(SPAN_MIN),
             Ok(None) => anyhow::bail!("more payments changed at once than can be read"),
             Err(CallError::Busy { retry_after }) => {
                 return Ok((Answer::Retry(schedule::after_busy(2, retry_after, now)), None));
@@ -119,15 +120,24 @@ async fn ask(app: &App, account: &ClaimedAccount) -> anyhow::Result<(Answer, Opt
             Err(_) => return Ok((Answer::Retry(schedule::after_unknown(2, now)), None)),
         }
     }
+    let until = from.min(now).max(known);
+    Ok((Answer::Changed { snapshots, until }, credentials.account_id))
+}
+
+/// One that may be about a payment of ours. What an unknown status means is asked about in the payment's own turn, and
+/// told once.
+fn ours(snapshot: Snapshot) -> Option<(PaymentId, Snapshot)> {
+    let id = PaymentId::parse(snapshot.reference.as_deref()?).ok()?;
+    snapshot.state.is_some().then_some((id, snapshot))
 }
 
 async fn write(app: &App, done: &Done) -> anyhow::Result<()> {
     let now = app.clock.now();
     let (sweep_at, swept_until) = match &done.answer {
         Answer::Retry(at) => (*at, None),
-        Answer::Changed { snapshots, until, is_all } => {
+        Answer::Changed { snapshots, until } => {
             take_in(app, done, snapshots).await?;
-            (if *is_all { now + EVERY } else { now }, Some(*until))
+            (now + EVERY, Some(*until))
         }
     };
     Ok(store::release_account(&app.db, &done.account, sweep_at, swept_until).await?)

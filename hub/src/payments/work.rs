@@ -101,12 +101,12 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
 
     async fn run(&self, job: Job) -> Done {
         let Job { claimed, ready } = job;
-        let (pass, known, key) = match ready.map(|ready| *ready) {
-            Some(Ready { payment, credentials, pass, key }) => (Ok(pass), Some((payment, credentials)), key),
-            None => {
-                let pass = lanes::enter(&self.0, claimed.project, &claimed.provider, Self::SIDE, Self::NAME);
-                (pass, None, None)
-            }
+        let (pass, known, key) = if let Some(ready) = ready {
+            let Ready { payment, credentials, pass, key } = *ready;
+            (Ok(pass), Some((payment, credentials)), key)
+        } else {
+            let pass = lanes::enter(&self.0, claimed.project, &claimed.provider, Self::SIDE, Self::NAME);
+            (pass, None, None)
         };
         let mut done =
             Done { job: claimed, key, calls: Calls::default(), account_id: None, outcome: Outcome::Nothing };

@@ -1,7 +1,10 @@
 //! How late a shop hears that it was paid when every notice is lost: measured over a population of payments of all
 //! methods, by a clock that hub and provider share and the test moves.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, stream};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -16,6 +19,8 @@ use super::world::World;
 /// The steps that the clock moves in. What is due in between is done at the step's end: the measure errs on the late side.
 const STEP: TimeDelta = TimeDelta::seconds(20);
 const LATE: TimeDelta = TimeDelta::minutes(5);
+/// How long the hub may take for what is due at one time, on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How many are paid each way, and within how many minutes their customers pay.
 const POPULATION: [(&str, usize, i64); 4] =
@@ -36,6 +41,15 @@ impl Customer {
 }
 
 impl World {
+    /// A Brazilian seller's, whose provider has the same time as the hub.
+    async fn in_step(pool: PgPool) -> Self {
+        let clock = Clock::fixed(SystemClock.now());
+        let config = Config { clock: clock.clone(), ..Config::default() };
+        let world = Self::with(pool, "MLB", config).await;
+        clock.advance((world.test.now() - clock.now()).to_std().unwrap());
+        world
+    }
+
     async fn offer(&self, method: &str, order: &str) -> Value {
         let brl = json!({"method": method, "currency": "BRL", "back_urls": null});
         let mut body = Self::checkout(order, brl);
@@ -57,6 +71,20 @@ impl World {
         answer.body
     }
 
+    /// Other programs take money on the same account.
+    async fn sell_elsewhere(&self, count: usize) {
+        let url = format!("{}/v1/payments", self.simulator.url());
+        let sell = async |n: usize| {
+            let body = json!({"transaction_amount": 10, "payment_method_id": "bolbradesco", "external_reference": "kiosco",
+                "payer": {"email": "a@example.com", "first_name": "Ana", "last_name": "B",
+                    "identification": {"type": "CPF", "number": "12345678909"}}});
+            let call = self.test.app.outbound.operator().post(&url).bearer_auth(&self.seller.access_token);
+            let key = format!("{n}-{}", self.test.now());
+            assert_eq!(call.header("x-idempotency-key", key).json(&body).send().await.unwrap().status(), 201);
+        };
+        stream::iter(0..count).for_each_concurrent(8, sell).await;
+    }
+
     async fn pay(&self, customer: &Customer) {
         if customer.method == "checkout" {
             self.buy(&customer.payment, json!({})).await;
@@ -74,7 +102,7 @@ impl World {
                        where lease_token is not null or (sweep_at <= $1
                            and exists (select from payment_transactions where action = 'sync')))";
         self.test
-            .until("nothing is due", async || {
+            .until_within(PATIENCE, "nothing is due", async || {
                 self.test.app.wakes.wake_all();
                 let is_due: bool =
                     sqlx::query_scalar(due).bind(self.test.now()).fetch_one(pool).await.unwrap();
@@ -92,10 +120,7 @@ impl World {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn with_every_notice_lost_nineteen_of_twenty_shops_know_within_five_minutes(pool: PgPool) {
-    let clock = Clock::fixed(SystemClock.now());
-    let config = Config { clock: clock.clone(), ..Config::default() };
-    let world = World::with(pool.clone(), "MLB", config).await;
-    clock.advance((world.test.now() - clock.now()).to_std().unwrap());
+    let world = World::in_step(pool.clone()).await;
     let limits = json!({"requests_per_minute": 100_000, "payments_per_day": 100_000});
     let path = format!("/admin/v1/projects/{}/limits", world.project);
     assert!(world.test.admin("PUT", &path, limits).await.status.is_success());
@@ -157,4 +182,40 @@ async fn with_every_notice_lost_nineteen_of_twenty_shops_know_within_five_minute
     // It asked; nobody told it.
     let notices = count("select count(*) from payment_notices").await;
     assert_eq!((usize::try_from(paid).unwrap(), notices), (delays.len(), 0));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_account_on_which_much_happens_is_read_in_parts(pool: PgPool) {
+    let world = World::in_step(pool.clone()).await;
+    world.fault(json!({"kind": "drop_notice", "rate": 1.0})).await;
+    let ticket = world.offer("ticket", "A-1").await;
+    // A thousand are read of one time, and no more.
+    for batch in 0..11 {
+        world.sell_elsewhere(100).await;
+        if batch == 5 {
+            world
+                .control(&format!("/payments/{}/approve", ticket["external_id"].as_str().unwrap()), json!({}))
+                .await;
+        }
+        world.move_clocks(world.test.now() + TimeDelta::seconds(10));
+    }
+    world.move_clocks(world.test.now() + STEP);
+    // Not through the API: who reads it has it asked about.
+    let swept = world
+        .test
+        .until_within(PATIENCE, "the account is asked", async || {
+            let query =
+                "select v.swept_until, v.sweep_at, t.status from payment_providers v, payment_transactions t
+                where v.swept_until is not null";
+            sqlx::query_as::<_, (DateTime<Utc>, DateTime<Utc>, String)>(query)
+                .fetch_optional(&pool)
+                .await
+                .unwrap()
+        })
+        .await;
+    let now = world.test.now();
+    // As exactly as PostgreSQL keeps a time.
+    let is_at = |at: DateTime<Utc>, wanted: DateTime<Utc>| (at - wanted).abs() < TimeDelta::milliseconds(1);
+    assert!(is_at(swept.0, now) && is_at(swept.1, now + TimeDelta::minutes(2)), "{swept:?} at {now}");
+    assert_eq!(swept.2, "paid");
 }

@@ -155,7 +155,7 @@ mod tests {
             401 | 403 => prop_assert!(matches!(&error, CallError::Unauthorized { .. }), "{:?}", error),
             // It may have had its effect: no body may say otherwise.
             300..=399 | 408 | 409 | 423..=425 | 500.. => {
-                prop_assert!(matches!(&error, CallError::Unknown(_)))
+                prop_assert!(matches!(&error, CallError::Unknown(_)));
             }
             _ => {
                 prop_assert!(

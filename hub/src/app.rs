@@ -15,6 +15,7 @@ use crate::events::Subscriber;
 use crate::events::gather::{Gatherer, Lanes};
 use crate::http::rate_limit::ProjectLimiter;
 use crate::outbound::Outbound;
+use crate::payments::work::Jobs;
 use crate::projects::verifier::Verifier;
 use crate::queue::hand_over::HandOver;
 use crate::queue::members::Member;
@@ -61,6 +62,8 @@ pub struct State {
     pub gatherer: Gatherer,
     /// Takes deliveries that need no claim; set when the queues are started.
     pub deliveries: OnceLock<HandOver<Deliveries>>,
+    /// Takes payments that need no claim; set when the queues are started.
+    pub(crate) payments: OnceLock<HandOver<Jobs<false>>>,
     /// Where notifications wait for the next transaction.
     pub accepting: crate::notifications::accept::Gate,
     /// Who acts on an event within its transaction.
@@ -106,6 +109,7 @@ impl App {
         let state = State {
             gatherer,
             deliveries: OnceLock::new(),
+            payments: OnceLock::new(),
             fingerprint_key,
             verifier: Verifier::new()?,
             limiter: ProjectLimiter::default(),

@@ -17,6 +17,7 @@ use super::{Followed, catalogue, store};
 use crate::app::App;
 use crate::db::partitions;
 use crate::http::{Error, Result, idempotency};
+use crate::operator;
 use crate::projects::model::{ProjectContext, Service};
 use crate::projects::quota;
 
@@ -189,9 +190,22 @@ pub(crate) async fn record_rejected(
         schema_errors: None,
         blanked_at: None,
     };
-    let mut conn = app.db.acquire().await?;
-    store::insert_events(&mut conn, &[(&event, &[0; 32])]).await?;
-    metrics::counter!("trastienda_refused_after_acknowledgement_total", "kind" => "event").increment(1);
+    let mut tx = app.db.begin().await?;
+    if store::insert_events(&mut tx, &[(&event, &[0; 32])]).await?.is_empty() {
+        // It was handed over before.
+        return Ok(());
+    }
+    let told = operator::Refused {
+        project: &context.project,
+        kind: "event",
+        id: event.id.to_string(),
+        listed_at: "/v1/events?status=rejected",
+        problem,
+        at: now,
+    };
+    operator::tell_refused(app, &mut tx, &told).await?;
+    tx.commit().await?;
+    operator::wake(app);
     Ok(())
 }
 

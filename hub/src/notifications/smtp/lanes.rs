@@ -51,6 +51,8 @@ struct State {
 pub(crate) struct Lanes {
     lanes: Arc<Mutex<HashMap<Lane, State>>>,
     operators_max: usize,
+    /// How long a claimed mail waits for its turn.
+    patience: Duration,
     /// Told whenever a lane has room again.
     freed: Arc<Notify>,
 }
@@ -83,7 +85,7 @@ impl std::fmt::Debug for Lanes {
 impl Lanes {
     /// None taken.
     pub(crate) fn new(operators_max: usize, freed: Arc<Notify>) -> Self {
-        Self { lanes: Arc::default(), operators_max, freed }
+        Self { lanes: Arc::default(), operators_max, patience: WAIT_MAX, freed }
     }
 
     /// Mails at once, if all is well.
@@ -184,7 +186,7 @@ impl Place {
             let connection = self.connections.clone().acquire_owned().await.ok()?;
             Some(Turn { connection, unwritten })
         };
-        let turn = tokio::time::timeout_at(self.since + WAIT_MAX, turn).await.ok()??;
+        let turn = tokio::time::timeout_at(self.since + self.lanes.patience, turn).await.ok()??;
         let rests = self.lanes.lock().get(&self.lane).is_some_and(|state| state.is_resting(now()));
         Some(turn).filter(|_| !rests)
     }
@@ -216,6 +218,10 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+
+    fn impatient() -> Lanes {
+        Lanes { patience: Duration::from_millis(50), ..Lanes::new(1, Arc::default()) }
+    }
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_795_000_000, 0).unwrap()
@@ -259,29 +265,29 @@ mod tests {
         assert_eq!(lanes.operators_room(now()), 7);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_waits_goes_back_when_its_lane_rests_or_its_turn_does_not_come() {
-        let lanes = Lanes::new(1, Arc::default());
+        let lanes = impatient();
         let (first, second) = (lanes.enter(Lane::Operators), lanes.enter(Lane::Operators));
         let turn = first.turn(now).await.unwrap();
         assert!(second.turn(now).await.is_none(), "the only connection is taken");
         drop(turn);
-        let third = lanes.enter(Lane::Operators);
+        let third = Lanes { patience: WAIT_MAX, ..lanes.clone() }.enter(Lane::Operators);
         assert!(third.turn(now).await.is_some());
         lanes.set_rest(Lane::Operators, Some(now() + TimeDelta::seconds(30)));
         assert!(third.turn(now).await.is_none());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn no_more_than_two_mails_a_connection_are_handed_over_and_not_written_down() {
-        let lanes = Lanes::new(1, Arc::default());
+        let lanes = impatient();
         let (first, second, third) =
             (lanes.enter(Lane::Operators), lanes.enter(Lane::Operators), lanes.enter(Lane::Operators));
         let unwritten = first.turn(now).await.unwrap().unwritten;
         let _second = second.turn(now).await.unwrap().unwritten;
         assert!(third.turn(now).await.is_none());
         drop(unwritten);
-        let third = lanes.enter(Lane::Operators);
+        let third = Lanes { patience: WAIT_MAX, ..lanes.clone() }.enter(Lane::Operators);
         assert!(third.turn(now).await.is_some());
     }
 }

@@ -2,8 +2,9 @@
 
 mod accounts;
 mod agents;
-mod catcher;
+mod exim;
 mod files;
+mod injection;
 mod mail;
 mod retention;
 mod suppressions;

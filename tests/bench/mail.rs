@@ -20,7 +20,7 @@ const ACCEPTED: usize = 20_000;
 /// Mails that wait while acceptance is measured again.
 const WAITING: usize = 50_000;
 /// Calls that are measured then, and how many of them a second.
-const PACED: u64 = 1_000;
+const PACED: u64 = 4_000;
 const PACE: u64 = 200;
 /// Mails whose leaving is measured, and over how many connections.
 const SENT: usize = 10_000;

@@ -11,8 +11,8 @@ use trastienda_protocol::ids::{self, NotificationId, RandomIds};
 
 use crate::{Ground, Hub, Project};
 
-/// Mails that one hub has handed over to the operator's server and not written down, at most: two for each connection.
-const IN_FLIGHT: usize = 32;
+/// Mails that one hub has handed over to the operator's server and not written down, at most: four for each connection.
+const IN_FLIGHT: usize = 64;
 /// Thousands of mails take longer than anything else.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Callers at once.

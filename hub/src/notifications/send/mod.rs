@@ -166,7 +166,7 @@ impl Emails {
                 }
             },
         };
-        let payload = match serde_json::from_value::<EmailPayload>(payload) {
+        let payload = match serde_json::from_str::<EmailPayload>(&payload) {
             Ok(payload) => payload,
             Err(error) => return invalid(mail, now, format!("the payload cannot be read: {error}")),
         };

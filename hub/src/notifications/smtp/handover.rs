@@ -121,6 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn wherever_a_server_hangs_or_hangs_up_only_a_whole_mail_is_doubtful() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let outbound = Outbound::new(AllowList::default(), Vec::new(), Manner::default()).unwrap();
         let message = Message::builder().from("a@example.com".parse().unwrap());
         let message = message.to("b@example.com".parse().unwrap()).body("Hola".to_owned()).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! A lane sends over so many connections at once. While its servers are quick it also holds some mails that are claimed
 //! and wait for their turn, so that no connection waits for the database; for a slow server none is claimed ahead, and
-//! what has waited for long goes back. At most twice as many mails as there are connections have been handed over and
-//! are not written down yet: those may come twice if the hub dies.
+//! what has waited for long goes back. At most four times as many mails as there are connections have been handed over
+//! and are not written down yet: those may come twice if the hub dies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,9 @@ pub(crate) const OPERATORS_MAX: usize = 16;
 pub(crate) const OWN_MAX: usize = 8;
 /// Mails that wait for their turn in one lane at most.
 pub(crate) const AHEAD_MAX: usize = 128;
+/// Mails of one connection that are handed over and not written down yet, at most: enough for the next to go while those
+/// before it are committed.
+const UNWRITTEN_MAX: usize = 4;
 /// For so long a lane may be busy with what waits.
 const AHEAD: Duration = Duration::from_millis(250);
 /// For so long a claimed mail waits for its turn: then it goes back. Well within a lease.
@@ -148,7 +151,7 @@ impl State {
             is_shaky: false,
             pace: None,
             connections: Arc::new(Semaphore::new(max)),
-            unwritten: Arc::new(Semaphore::new(2 * max)),
+            unwritten: Arc::new(Semaphore::new(UNWRITTEN_MAX * max)),
         }
     }
 
@@ -279,14 +282,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_than_two_mails_a_connection_are_handed_over_and_not_written_down() {
+    async fn no_more_than_four_mails_a_connection_are_handed_over_and_not_written_down() {
         let lanes = impatient();
-        let (first, second, third) =
-            (lanes.enter(Lane::Operators), lanes.enter(Lane::Operators), lanes.enter(Lane::Operators));
-        let unwritten = first.turn(now).await.unwrap().unwritten;
-        let _second = second.turn(now).await.unwrap().unwritten;
-        assert!(third.turn(now).await.is_none());
-        drop(unwritten);
+        let mut unwritten = Vec::new();
+        for _ in 0..4 {
+            let place = Lanes { patience: WAIT_MAX, ..lanes.clone() }.enter(Lane::Operators);
+            unwritten.push(place.turn(now).await.unwrap().unwritten);
+        }
+        assert!(lanes.enter(Lane::Operators).turn(now).await.is_none());
+        unwritten.pop();
         let third = Lanes { patience: WAIT_MAX, ..lanes.clone() }.enter(Lane::Operators);
         assert!(third.turn(now).await.is_some());
     }

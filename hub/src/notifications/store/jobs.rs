@@ -20,7 +20,7 @@ pub(crate) struct ClaimedMail {
     pub(crate) id: Uuid,
     pub(crate) recipient: String,
     /// What is sent; `None` where that is large: then it is loaded when its turn comes.
-    pub(crate) payload: Option<Value>,
+    pub(crate) payload: Option<String>,
     pub(crate) template: Option<String>,
     pub(crate) order_id: Option<String>,
     pub(crate) metadata: Value,
@@ -86,7 +86,7 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
             returning n.project_id, n.id, n.recipient, n.payload, n.template, n.order_id, n.metadata, n.attempts, n.expires_at
         )
         select c.project_id, c.id, c.recipient, c.template, c.order_id, c.metadata, c.attempts, c.expires_at,
-               case when pg_column_size(c.payload) <= $11 then c.payload end as payload,
+               case when pg_column_size(c.payload) <= $11 then c.payload::text end as payload,
                $3::uuid as "lease_token!", p.name as project_name, p.domain as project_domain, $6::boolean as "is_own!",
                exists (
                    select from suppressions s
@@ -114,9 +114,9 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
 }
 
 /// What a claimed mail says, if the lease is still its own.
-pub(crate) async fn load_payload(db: &PgPool, mail: &ClaimedMail) -> sqlx::Result<Option<Value>> {
+pub(crate) async fn load_payload(db: &PgPool, mail: &ClaimedMail) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
-        "select payload from notifications where project_id = $1 and id = $2 and lease_token = $3",
+        r#"select payload::text as "payload!" from notifications where project_id = $1 and id = $2 and lease_token = $3"#,
         mail.project_id,
         mail.id,
         mail.lease_token,

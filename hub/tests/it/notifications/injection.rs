@@ -83,7 +83,7 @@ async fn no_field_of_the_api_begins_a_header_or_names_another_recipient(pool: Pg
             }
         }
     }
-    assert!(taken >= 20 && refused >= 30, "{taken} taken, {refused} refused");
+    assert!(taken >= 12 && refused >= 60, "{taken} taken, {refused} refused");
     let recipients = smtp.recipients();
     assert!(recipients.iter().all(|to| to == "<ana@example.com>"), "{recipients:?}");
 }

@@ -148,7 +148,8 @@ mod tests {
             let pool = Pool::default();
             let smtp = Smtp { server: &server, pool: &pool, outbound: &outbound };
             // As long as a hanging server is waited for here.
-            let deadline = Instant::now() + Duration::from_millis(if misdeed == hangs { 500 } else { 20_000 });
+            let deadline =
+                Instant::now() + Duration::from_millis(if misdeed == hangs { 500 } else { 20_000 });
             let not_taken = smtp.hand_over(&message, deadline).await.unwrap_err();
             let told = (not_taken.is_doubtful, not_taken.is_final, not_taken.is_servers);
             assert_eq!(told, (is_doubtful, is_final, is_servers), "{at} {misdeed:?}: {not_taken:?}");

@@ -290,7 +290,10 @@ mod tests {
                     tried += 1;
                     let what = format!("{} {} {pointer} {nasty}", builtin.name, builtin.locale);
                     assert!(!html.contains("<img") && !html.contains("<script"), "{what}: {html}");
-                    assert!(!html.contains("href=\"javascript:") && !html.contains("\" onmouseover"), "{what}: {html}");
+                    assert!(
+                        !html.contains("href=\"javascript:") && !html.contains("\" onmouseover"),
+                        "{what}: {html}"
+                    );
                     assert_eq!(html.matches('<').count(), tags, "{what}");
                 }
             }

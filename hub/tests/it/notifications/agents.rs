@@ -46,7 +46,10 @@ async fn the_operator_is_told_once_a_day_what_was_refused_after_its_acknowledgem
     }
     let told = mails().await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].0.contains("Mates") && told[0].1.contains(&first) && told[0].1.contains("/to"), "{told:?}");
+    assert!(
+        told[0].0.contains("Mates") && told[0].1.contains(&first) && told[0].1.contains("/to"),
+        "{told:?}"
+    );
     assert!(told[0].1.contains("GET /v1/notifications?status=failed") && !told[0].1.contains("nobody"));
     let operation = json!({"kind": "event", "id": test.app.new_id::<trastienda_protocol::ids::EventId>().to_string(),
         "accepted_at": "2026-11-24T10:00:00Z", "body": {"type": "Wrong", "data": {}}});

@@ -75,7 +75,11 @@ async fn no_field_of_the_api_begins_a_header_or_names_another_recipient(pool: Pg
             let names = headers(head(mail));
             assert!(!names.contains(&"bcc".to_owned()), "{field} {nasty:?}: {mail}");
             for once in ["from", "to", "subject", "message-id", "reply-to", "content-type"] {
-                assert_eq!(names.iter().filter(|name| *name == once).count(), 1, "{once} {field} {nasty:?}: {mail}");
+                assert_eq!(
+                    names.iter().filter(|name| *name == once).count(),
+                    1,
+                    "{once} {field} {nasty:?}: {mail}"
+                );
             }
             // Only what is the text itself may say it, as text.
             if !matches!(field, "/text" | "/html") {
@@ -98,7 +102,8 @@ async fn no_variable_of_a_template_and_no_name_of_a_shop_begins_a_header(pool: P
     for nasty in NASTY {
         // A name of more than one line is refused; what is taken stays on its line.
         test.admin("PATCH", &format!("/admin/v1/projects/{project}"), json!({"name": nasty})).await;
-        let body = json!({"channel": "email", "to": "ana@example.com", "template": "t", "data": {"v": nasty}});
+        let body =
+            json!({"channel": "email", "to": "ana@example.com", "template": "t", "data": {"v": nasty}});
         let id = test.post(&key, "/v1/notifications", body).await.id();
         settled(&test, &key, &id, "sent").await;
         let mails = smtp.mails();

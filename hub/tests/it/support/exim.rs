@@ -58,7 +58,10 @@ impl Exim {
 
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while [self.starttls, self.tls].iter().any(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_err()) {
+        while [self.starttls, self.tls]
+            .iter()
+            .any(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_err())
+        {
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < deadline, "exim: {ended:?}: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -101,7 +104,8 @@ impl Exim {
 
     /// What it says about itself.
     pub(crate) fn log(&self) -> String {
-        let read = |name| std::fs::read_to_string(self.home.path().join("log").join(name)).unwrap_or_default();
+        let read =
+            |name| std::fs::read_to_string(self.home.path().join("log").join(name)).unwrap_or_default();
         ["mainlog", "paniclog", "rejectlog"].map(read).join("\n")
     }
 }

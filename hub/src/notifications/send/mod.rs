@@ -9,7 +9,7 @@ mod attachments;
 mod attempt;
 mod retry;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,6 +38,8 @@ const CONCURRENCY: usize = 512;
 const FEW: usize = 2;
 /// For a whole attempt; well within a lease.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+/// For so long it is believed that no project has an account of its own.
+const OWN_UNKNOWN: Duration = Duration::from_secs(1);
 /// For the files that it names by address.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// For how long an address that a server refused is not written to.
@@ -52,6 +54,8 @@ pub struct Emails {
     pool: Pool,
     health: Health,
     lanes: Lanes,
+    /// When no project had an account of its own.
+    nobody_has_own: Mutex<Option<Instant>>,
 }
 
 /// A mail to be sent, in its place.
@@ -104,7 +108,14 @@ impl Emails {
         let connections = operators.first().and_then(|server| server.connections).unwrap_or(OPERATORS_MAX);
         let lanes = Lanes::new(connections, app.wakes.of(Self::NAME));
         let (pool, health) = (Pool::default(), Health::default());
-        Ok(Self { app: app.clone(), operators: operators.into(), pool, health, lanes })
+        Ok(Self {
+            app: app.clone(),
+            operators: operators.into(),
+            pool,
+            health,
+            lanes,
+            nobody_has_own: Mutex::default(),
+        })
     }
 
     /// The servers for a mail, in their order.
@@ -247,6 +258,31 @@ impl Emails {
         }
     }
 
+    /// Whether any project has an account of its own; an installation without is not asked for their mail again and again.
+    async fn somebody_has_own(&self) -> sqlx::Result<bool> {
+        let nobody_since = *self.nobody_has_own.lock().unwrap_or_else(PoisonError::into_inner);
+        if nobody_since.is_some_and(|since| since.elapsed() < OWN_UNKNOWN) {
+            return Ok(false);
+        }
+        let asked = Instant::now();
+        let somebody = store::exists_enabled_account(&self.app.db).await?;
+        *self.nobody_has_own.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(asked).filter(|_| !somebody);
+        Ok(somebody)
+    }
+
+    async fn claim_own(&self, lease: Lease, free: i64) -> anyhow::Result<Vec<Job>> {
+        if !self.somebody_has_own().await? {
+            return Ok(Vec::new());
+        }
+        // The operator's lane keeps its places, however many servers of projects hang; and so do, nearly, those who have few.
+        let limit = free - places(self.lanes.max(Lane::Operators) + AHEAD_MAX);
+        let each = if limit > places(CONCURRENCY / 4) { OWN_MAX } else { FEW };
+        let (projects, rooms) = self.lanes.taken(lease.now, each);
+        let room = Room { is_own: true, limit: limit.max(0), each: places(each), projects, rooms };
+        self.claim_lane(lease, room).await
+    }
+
     async fn claim_lane(&self, lease: Lease, room: Room) -> anyhow::Result<Vec<Job>> {
         if room.limit == 0 {
             return Ok(Vec::new());
@@ -254,6 +290,10 @@ impl Emails {
         let claimed = store::claim_mail(&self.app.db, lease, &room).await?;
         Ok(claimed.into_iter().map(|mail| Job { place: self.lanes.enter(lane(&mail)), mail }).collect())
     }
+}
+
+fn places(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn lane(mail: &ClaimedMail) -> Lane {
@@ -271,9 +311,9 @@ impl Queue for Emails {
     type Done = Attempted;
     const NAME: &'static str = "emails";
     const CONCURRENCY: usize = CONCURRENCY;
+    const PACE: Duration = Duration::from_millis(8);
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
-        let places = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut jobs = Vec::new();
         if !self.operators.is_empty() {
             let limit = limit.min(places(self.lanes.operators_room(lease.now)));
@@ -281,13 +321,8 @@ impl Queue for Emails {
             let room = Room { is_own: false, limit, each, projects: Vec::new(), rooms: Vec::new() };
             jobs = self.claim_lane(lease, room).await?;
         }
-        // The operator's lane keeps its places, however many servers of projects hang; and so do, nearly, those who have few.
-        let limit = limit - places(self.lanes.max(Lane::Operators) + AHEAD_MAX);
-        let each = if limit > places(CONCURRENCY / 4) { OWN_MAX } else { FEW };
-        let (projects, rooms) = self.lanes.taken(lease.now, each);
-        let room = Room { is_own: true, limit: limit.max(0), each: places(each), projects, rooms };
         // What is claimed already must run, whatever becomes of this.
-        match self.claim_lane(lease, room).await {
+        match self.claim_own(lease, limit).await {
             Ok(own) => jobs.extend(own),
             Err(error) if jobs.is_empty() => return Err(error),
             Err(error) => {

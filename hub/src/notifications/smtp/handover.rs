@@ -66,7 +66,7 @@ impl Smtp<'_> {
 mod tests {
     use std::time::Duration;
 
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -117,6 +117,39 @@ mod tests {
             }
         });
         Server::operators(&format!("smtp://127.0.0.1:{port}")).unwrap().remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_written_at_once_with_its_end() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let outbound = Outbound::new(AllowList::default(), Vec::new(), Manner::default()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let heard = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut piece = vec![0; 64 * 1024];
+            // The greeting, and then an answer to each of EHLO, MAIL, RCPT and DATA.
+            for answer in ["220 test", "250 ok", "250 ok", "250 ok", "354 go on"] {
+                stream.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+                let length = stream.read(&mut piece).await.unwrap();
+                piece.truncate(length);
+                if answer == "354 go on" {
+                    break;
+                }
+                piece.resize(64 * 1024, 0);
+            }
+            stream.write_all(b"250 taken\r\n").await.unwrap();
+            String::from_utf8(piece).unwrap()
+        });
+        let body = format!(".dot\r\n{}", "una línea de texto\r\n".repeat(300));
+        let message = Message::builder().from("a@example.com".parse().unwrap());
+        let message = message.to("b@example.com".parse().unwrap()).body(body).unwrap();
+        let server = Server::operators(&url).unwrap().remove(0);
+        let pool = Pool::default();
+        let smtp = Smtp { server: &server, pool: &pool, outbound: &outbound };
+        smtp.hand_over(&message, Instant::now() + Duration::from_secs(20)).await.unwrap();
+        let heard = heard.await.unwrap();
+        assert!(heard.len() > 5_000 && heard.ends_with("\r\n.\r\n"), "a piece only: {} bytes", heard.len());
     }
 
     #[tokio::test]

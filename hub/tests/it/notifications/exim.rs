@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{confirmation, plain, settled};
+use super::{confirmation, plain, settled, tried_once};
 use crate::support::{Exim, TestApp};
 
 const LOGO: &str =
@@ -121,12 +121,7 @@ async fn a_wrong_password_or_an_unknown_certificate_is_told_and_leaves_the_mail_
         let test = TestApp::with(pool.clone(), |config| config.smtp_url = Some(url)).await;
         let (_, key) = test.project().await;
         let id = test.post(&key, "/v1/notifications", plain("ana@example.com")).await.id();
-        let shown = test
-            .until("one attempt", async || {
-                let shown = test.get(&key, &format!("/v1/notifications/{id}")).await;
-                (shown.body["attempt_count"] == 1).then_some(shown.body)
-            })
-            .await;
+        let shown = tried_once(&test, &key, &id).await;
         let attempt = &shown["attempts"][0];
         assert_eq!((&shown["status"], &attempt["response_code"]), (&json!("pending"), &code), "{shown}");
         assert!(attempt["error"].as_str().unwrap().contains(told), "{shown}");

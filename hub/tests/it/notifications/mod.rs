@@ -40,6 +40,15 @@ async fn settled(test: &TestApp, key: &str, id: &str, status: &str) -> Value {
     .await
 }
 
+/// The notification once it was tried.
+async fn tried_once(test: &TestApp, key: &str, id: &str) -> Value {
+    test.until("one attempt", async || {
+        let shown = test.get(key, &format!("/v1/notifications/{id}")).await;
+        (shown.body["attempt_count"] == 1).then_some(shown.body)
+    })
+    .await
+}
+
 fn plain(to: &str) -> Value {
     json!({"channel": "email", "to": to, "subject": "Hola", "text": "¿Todo bien?"})
 }

@@ -12,9 +12,6 @@ use serde_json::Value;
 pub(crate) const PAGE: usize = 4_096;
 /// A leaf of a table.
 const TABLE_LEAF: u8 = 13;
-/// Columns of a waiting call; the last is its body.
-const COLUMNS: usize = 10;
-
 /// The ids of the waiting calls that the pages hold whole.
 pub(crate) fn readable(file: &[u8]) -> BTreeSet<String> {
     let pages: Vec<&[u8]> = file.chunks_exact(PAGE).collect();
@@ -76,28 +73,33 @@ fn payload(pages: &[&[u8]], page: &[u8], place: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The id of a call, if the row is one and whole.
+/// The id of a call, if the row is one and whole: one of its values is its body, and another the number in the id.
 fn id_of(row: &[u8]) -> Option<String> {
     let (header, mut place) = varint(row, 0)?;
-    let header = usize::try_from(header).ok()?;
-    let mut lengths = Vec::new();
-    while place < header {
+    let mut data = usize::try_from(header).ok()?;
+    let mut values = Vec::new();
+    while place < usize::try_from(header).ok()? {
         let (kind, after) = varint(row, place)?;
         place = after;
-        lengths.push(match kind {
+        let length = match kind {
             0 | 8 | 9 => 0,
             1..=4 => usize::try_from(kind).ok()?,
             5 => 6,
             6 | 7 => 8,
             _ => usize::try_from(kind.checked_sub(12)? / 2).ok()?,
-        });
+        };
+        values.push(row.get(data..data.checked_add(length)?)?);
+        data += length;
     }
-    if lengths.len() != COLUMNS || lengths[2] != 16 {
-        return None;
-    }
-    let body = row.get(header + lengths[..COLUMNS - 1].iter().sum::<usize>()..)?;
-    let body: Value = serde_json::from_slice(body).ok()?;
-    body["id"].as_str().map(str::to_owned)
+    let bodies = values.iter().filter(|value| value.first() == Some(&b'{'));
+    let body: Value = bodies.filter_map(|value| serde_json::from_slice(value).ok()).next()?;
+    let id = body["id"].as_str()?;
+    let number: String = values.iter().filter(|value| value.len() == 16).map(|value| hex(value)).collect();
+    (id.strip_prefix("evt_") == Some(&number)).then(|| id.to_owned())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn number_at(bytes: &[u8], place: usize, length: usize) -> Option<usize> {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::{
-    Agent, Caller, Catcher, Dice, Directory, Door, Hub, Layer, Postgres, Project, Proxy, Simulator,
-};
+use e2e::{Agent, Caller, Catcher, Dice, Directory, Door, Hub, Layer, Postgres, Project, Proxy, Simulator};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use trastienda_protocol::clock::SystemClock;

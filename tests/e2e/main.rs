@@ -10,6 +10,7 @@ mod faults;
 mod generated;
 mod hub_down;
 mod hung_up_callers;
+mod installed;
 mod leftovers;
 mod logs;
 mod mail_hub_killed;

@@ -91,15 +91,13 @@ fn id_of(row: &[u8]) -> Option<String> {
         values.push(row.get(data..data.checked_add(length)?)?);
         data += length;
     }
-    let bodies = values.iter().filter(|value| value.first() == Some(&b'{'));
-    let body: Value = bodies.filter_map(|value| serde_json::from_slice(value).ok()).next()?;
+    let mut bodies = values.iter().filter(|value| value.first() == Some(&b'{'));
+    let body: Value = bodies.find_map(|value| serde_json::from_slice(value).ok())?;
     let id = body["id"].as_str()?;
-    let number: String = values.iter().filter(|value| value.len() == 16).map(|value| hex(value)).collect();
-    (id.strip_prefix("evt_") == Some(&number)).then(|| id.to_owned())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut numbers = values.iter().filter_map(|value| <[u8; 16]>::try_from(*value).ok());
+    let is_its_own =
+        |number| id.strip_prefix("evt_") == Some(&format!("{:032x}", u128::from_be_bytes(number)));
+    numbers.any(is_its_own).then(|| id.to_owned())
 }
 
 fn number_at(bytes: &[u8], place: usize, length: usize) -> Option<usize> {

@@ -6,6 +6,7 @@
 //! kernel writing things out by itself in an order of its own, except that [`PowerCut::Torn`] keeps some of what was not synced.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -118,7 +119,7 @@ impl Layer {
             fs::write(&path, content)?;
             let key = key(&path)?;
             fs::write(self.synced.join(&key), content)?;
-            entries.push_str(&format!("{key} {name}\n"));
+            writeln!(entries, "{key} {name}")?;
         }
         Ok(fs::write(self.synced.join(key(&self.files)?), entries)?)
     }

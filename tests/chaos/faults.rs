@@ -109,6 +109,8 @@ impl World {
             say(&format!("NOT RUN: the agent's disk cannot be filled on this machine: {why}"));
             return Ok(false);
         }
+        // Nothing leaves meanwhile: room that the buffer has already would do for a long time otherwise.
+        self.hub_wire.shut();
         self.disk.fill()?;
         self.until_refused().await?;
         if self.dice.below(2) == 0 {
@@ -117,6 +119,7 @@ impl World {
             self.until_refused().await?;
         }
         self.disk.clear()?;
+        self.hub_wire.mend();
         until("there is room again, and it is used", async || match self.one_call().await? {
             202 => Ok(Some(())),
             status => bail!("the agent answers {status}"),

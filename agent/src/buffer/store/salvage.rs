@@ -100,7 +100,9 @@ impl Wreck {
         let mut unreadable = 0;
         let mut seen = HashSet::new();
         let mut visit = |row: &Row<'_>| {
-            if !seen.insert(row.get::<_, i64>(0).unwrap_or_default()) {
+            if let (Ok(kind), Ok(id)) = (row.get::<_, i64>(1), row.get::<_, [u8; 16]>(2))
+                && !seen.insert((kind, id))
+            {
                 return ControlFlow::Continue(());
             }
             if let Ok(Some(salvaged)) = self.call(row, key) {

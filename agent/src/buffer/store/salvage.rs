@@ -158,12 +158,19 @@ impl Wreck {
             let mut statement = found.prepare(select)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                if visit(row).is_break() {
+                if !self.is_forwarded(row) && visit(row).is_break() {
                     return Ok(());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the hub has it: pages that are free without our knowing it hold rows that were deleted.
+    fn is_forwarded(&self, row: &Row<'_>) -> bool {
+        let sql = "SELECT 1 FROM receipts WHERE kind = ?1 AND id = ?2 AND forwarded_at IS NOT NULL";
+        let (Ok(kind), Ok(id)) = (row.get::<_, i64>(1), row.get::<_, [u8; 16]>(2)) else { return false };
+        self.connection.prepare_cached(sql).and_then(|mut found| found.exists((kind, id))).unwrap_or(false)
     }
 
     /// Walks until the end or the damage. After the damage: the last number that was read, or 0.

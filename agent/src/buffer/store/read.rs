@@ -13,6 +13,10 @@ use crate::buffer::call::{Claim, DeadLetter, Pending, Reason};
 /// trouble as a whole, and the next claim goes on when they are due.
 const SCAN_MAX: usize = 50_000;
 
+/// No row is postponed for longer, in milliseconds. One that seems to be was postponed by a clock that has been set back
+/// since, and is due: nothing acknowledged waits for days because somebody mended the time.
+const PAUSE_MAX: i64 = 15 * 60 * 1_000;
+
 /// What can be sent now, oldest first.
 ///
 /// Order is kept per `order_id`: behind a postponed row, the rows of the same order wait as well,
@@ -45,7 +49,7 @@ pub(in crate::buffer) fn claim(
         }
         let order_id: Option<String> = row.get(4)?;
         let run_at: i64 = row.get(7)?;
-        if run_at > now {
+        if run_at > now && run_at <= now.saturating_add(PAUSE_MAX) {
             claim.next_run_at = Some(claim.next_run_at.map_or(run_at, |earlier| earlier.min(run_at)));
             held_orders.extend(order_id);
             continue;

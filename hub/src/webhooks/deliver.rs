@@ -109,6 +109,68 @@ impl Deliveries {
         Some(entry.1.clone())
     }
 
+    /// Claims what is due at the endpoints that are pushed to, or at those that the agents of `pullers` pull.
+    pub(super) async fn claim_of(
+        &self,
+        pullers: Option<&[Uuid]>,
+        lease: Lease,
+        limit: i64,
+        share: i32,
+    ) -> anyhow::Result<Vec<Job>> {
+        let busy = self.in_flight.busy();
+        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy, pullers).await?;
+        let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
+        let jobs = rows.into_iter().map(|(delivery, said)| {
+            let target = &delivery.target;
+            let places = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
+            claimed.entry(target.id).or_insert((0, places)).0 += 1;
+            let said = wire::Said {
+                event_id: delivery.event_id,
+                event_type: &delivery.event_type,
+                happened_at: said.occurred_at.unwrap_or(said.created_at),
+                data: &said.data,
+            };
+            let body = wire::body(delivery.project_id, &said);
+            let slot = self.in_flight.take(target.id, places);
+            Job { delivery, body, slot }
+        });
+        let jobs: Vec<Job> = jobs.collect();
+        self.in_flight.learn(&busy, &claimed, share);
+        Ok(jobs)
+    }
+
+    /// Waits for the delivery's turn under its rates; false if that takes too long.
+    pub(super) async fn may_go(&self, delivery: &ClaimedDelivery) -> bool {
+        let is_in_time = tokio::time::timeout(TURN_MAX, self.turn(delivery)).await.is_ok();
+        if !is_in_time {
+            self.in_flight.mark_behind(delivery.target.id);
+        }
+        is_in_time
+    }
+
+    /// Writes what was done; true if what waits at one of the endpoints may go now.
+    pub(super) async fn write(&self, done: &[Attempted]) -> anyhow::Result<bool> {
+        let now = self.app.clock.now();
+        let mut tx = self.app.db.begin().await?;
+        let moved = store::finish_deliveries(&mut tx, done, now).await?;
+        // Where a lease has passed to someone else, so has the attempt that counts.
+        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
+        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
+        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
+        store::insert_logs(&mut tx, &tried).await?;
+        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
+        tx.commit().await?;
+        if recorded.announced {
+            warn::wake(&self.app);
+        }
+        for endpoint in recorded.closed {
+            // What it held is due.
+            self.in_flight.mark_behind(endpoint);
+        }
+        // A place is free again: what was held back by `max_in_flight` may go.
+        Ok(done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)))
+    }
+
     /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
     async fn turn(&self, delivery: &ClaimedDelivery) {
         for (is_replay, per_second) in
@@ -131,68 +193,23 @@ impl Queue for Deliveries {
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let share = Self::share(usize::try_from(limit).unwrap_or(0));
-        let busy = self.in_flight.busy();
-        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy).await?;
-        let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
-        let jobs = rows.into_iter().map(|(delivery, said)| {
-            let target = &delivery.target;
-            let places = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
-            claimed.entry(target.id).or_insert((0, places)).0 += 1;
-            let said = wire::Said {
-                event_id: delivery.event_id,
-                event_type: &delivery.event_type,
-                happened_at: said.occurred_at.unwrap_or(said.created_at),
-                data: &said.data,
-            };
-            let body = wire::body(delivery.project_id, &said);
-            let slot = self.in_flight.take(target.id, places);
-            Job { delivery, body, slot }
-        });
-        let jobs: Vec<Job> = jobs.collect();
-        self.in_flight.learn(&busy, &claimed, share);
-        Ok(jobs)
+        self.claim_of(None, lease, limit, share).await
     }
 
     async fn run(&self, job: Job) -> Attempted {
         // The place is free when this ends, however it ends; a probe's once that is written.
         let Job { delivery, body, slot } = job;
-        if tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
-            self.in_flight.mark_behind(delivery.target.id);
+        if !self.may_go(&delivery).await {
             return Attempted::none(delivery, self.app.clock.now());
         }
         let at = self.app.clock.now();
         let started = Instant::now();
         let reply = wire::send(&self.app, &delivery, body, at).await;
-        let mut attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
-        attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
-        let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
-        let class = attempted.error_class.map_or("none", Class::as_str);
-        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
-            .increment(1);
-        metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
-        attempted
+        judge(delivery, at, started.elapsed(), reply, slot)
     }
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
-        let now = self.app.clock.now();
-        let mut tx = self.app.db.begin().await?;
-        let moved = store::finish_deliveries(&mut tx, done, now).await?;
-        // Where a lease has passed to someone else, so has the attempt that counts.
-        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
-        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
-        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
-        store::insert_logs(&mut tx, &tried).await?;
-        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
-        tx.commit().await?;
-        if recorded.announced {
-            warn::wake(&self.app);
-        }
-        for endpoint in recorded.closed {
-            // What it held is due.
-            self.in_flight.mark_behind(endpoint);
-        }
-        // A place is free again: what was held back by `max_in_flight` may go.
-        if done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)) {
+        if self.write(done).await? {
             self.app.wakes.of(Self::NAME).notify_one();
         }
         Ok(())
@@ -200,7 +217,8 @@ impl Queue for Deliveries {
 }
 
 impl Attempted {
-    fn none(delivery: ClaimedDelivery, at: DateTime<Utc>) -> Self {
+    /// No attempt was made: the delivery goes back as it was.
+    pub(super) fn none(delivery: ClaimedDelivery, at: DateTime<Utc>) -> Self {
         let (duration, verdict) = (Duration::ZERO, None);
         Self {
             delivery,
@@ -216,6 +234,24 @@ impl Attempted {
             slot: None,
         }
     }
+}
+
+/// What follows from an attempt, whoever made it. A probe keeps its place.
+pub(super) fn judge(
+    delivery: ClaimedDelivery,
+    at: DateTime<Utc>,
+    duration: Duration,
+    reply: Result<Reply, Failure>,
+    slot: Slot,
+) -> Attempted {
+    let mut attempted = decide(delivery, at, duration, reply, schedule::spread());
+    attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
+    let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
+    let class = attempted.error_class.map_or("none", Class::as_str);
+    metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
+        .increment(1);
+    metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
+    attempted
 }
 
 fn decide(

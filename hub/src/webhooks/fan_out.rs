@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::deliver::{Deliveries, Job};
 use super::in_flight::Slot;
+use super::pull::Pulled;
 use super::store::{self, ClaimedDelivery, NewDelivery, Target};
 use super::{warn, wire};
 use crate::app::App;
@@ -62,7 +63,7 @@ impl Subscriber for FanOut {
                             let delivery = claimed(&row, lease);
                             fanned.at_once.push((place, Job { delivery, body: body.clone(), slot }));
                         }
-                        None => fanned.waiting.push(target.id),
+                        None => fanned.waiting.push(target.clone()),
                     }
                     rows.push(row);
                 }
@@ -116,14 +117,33 @@ impl Targets {
 }
 
 /// A worker and a place at the endpoint, if the delivery may be sent as soon as it is written.
-fn reserve(app: &App, target: &Target) -> Option<(Place<Deliveries>, Slot)> {
+fn reserve(app: &App, target: &Target) -> Option<(Worker, Slot)> {
     if target.is_holding || target.ordered || target.rate_per_second.is_some() {
         return None;
+    }
+    if target.is_pulled() {
+        let (place, slot) = app.pull.reserve(target)?;
+        return Some((Worker::Pulled(place), slot));
     }
     let workers = app.deliveries.get()?;
     let limit = target.max_in_flight.min(Deliveries::share(workers.free()));
     let slot = workers.queue()?.in_flight.take_if_caught_up(target.id, limit)?;
-    Some((workers.reserve()?, slot))
+    Some((Worker::Pushed(workers.reserve()?), slot))
+}
+
+/// A worker that waits for one delivery, of either kind.
+enum Worker {
+    Pushed(Place<Deliveries>),
+    Pulled(Place<Pulled>),
+}
+
+impl Worker {
+    fn run(self, job: Job) {
+        match self {
+            Self::Pushed(place) => place.run(job),
+            Self::Pulled(place) => place.run(job),
+        }
+    }
 }
 
 fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
@@ -144,21 +164,24 @@ fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
 /// What the transaction wrote: deliveries to be sent at once, and endpoints whose deliveries wait for a claim.
 #[derive(Default)]
 struct Fanned {
-    at_once: Vec<(Place<Deliveries>, Job)>,
-    waiting: Vec<Uuid>,
+    at_once: Vec<(Worker, Job)>,
+    waiting: Vec<Arc<Target>>,
 }
 
 impl Followed for Fanned {
     fn committed(self: Box<Self>, app: &App) {
-        for (place, job) in self.at_once {
-            place.run(job);
+        for (worker, job) in self.at_once {
+            worker.run(job);
         }
-        if self.waiting.is_empty() {
+        let (pulled, pushed): (Vec<_>, Vec<_>) =
+            self.waiting.into_iter().partition(|target| target.is_pulled());
+        pulled.iter().for_each(|target| app.pull.is_due(target));
+        if pushed.is_empty() {
             return;
         }
         if let Some(queue) = app.deliveries.get().and_then(HandOver::queue) {
-            for endpoint in self.waiting {
-                queue.in_flight.mark_behind(endpoint);
+            for target in pushed {
+                queue.in_flight.mark_behind(target.id);
             }
         }
         app.wakes.wake(Deliveries::NAME);

@@ -34,6 +34,13 @@ pub(crate) struct Target {
     pub(crate) previous_secret_expires_at: Option<DateTime<Utc>>,
 }
 
+impl Target {
+    /// Whether the project's agents pull what goes there.
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.url.starts_with(trastienda_protocol::pull::SCHEME)
+    }
+}
+
 /// The projects' endpoints, disabled ones too: their deliveries wait. In one order, so that two transactions take the
 /// locks of ordered endpoints alike.
 pub(crate) async fn list_targets(conn: &mut PgConnection, projects: &[Uuid]) -> sqlx::Result<Vec<Target>> {
@@ -173,13 +180,15 @@ pub(crate) struct Said {
 }
 
 /// Claims due deliveries. Each enabled endpoint of an active project is asked by itself for as many as it has
-/// places (`share` at most), so a backlog of one is never walked through for another.
+/// places (`share` at most), so a backlog of one is never walked through for another. `pullers`: those of these projects
+/// that agents pull, instead of those that are pushed to.
 pub(crate) async fn claim_deliveries(
     db: &PgPool,
     lease: Lease,
     limit: i64,
     share: i32,
     busy: &Busy,
+    pullers: Option<&[Uuid]>,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {
     let rows = sqlx::query!(
         r#"
@@ -208,6 +217,8 @@ pub(crate) async fn claim_deliveries(
                 for update skip locked
             ) d
             where e.disabled_at is null and (e.open_until is null or e.probe_hub = $6)
+              and starts_with(e.url, 'agent:') = ($9::uuid[] is not null)
+              and ($9 is null or e.project_id = any($9))
             limit $2
         ),
         claimed as (
@@ -234,6 +245,7 @@ pub(crate) async fn claim_deliveries(
         lease.hub,
         lease.until,
         share,
+        pullers,
     )
     .fetch_all(db)
     .await?;

@@ -26,14 +26,37 @@ impl Agent {
         hub: &Hub,
         project: &Project,
     ) -> anyhow::Result<Self> {
+        Self::start_with(directory, name, hub, project, Vec::new()).await
+    }
+
+    /// Starts one that pulls webhooks for an application.
+    pub async fn start_pulling(
+        directory: &Directory,
+        name: &str,
+        hub: &Hub,
+        project: &Project,
+        application: &str,
+    ) -> anyhow::Result<Self> {
+        let application = vec![("TRASTIENDA_AGENT_APP_URL", application.to_owned())];
+        Self::start_with(directory, name, hub, project, application).await
+    }
+
+    async fn start_with(
+        directory: &Directory,
+        name: &str,
+        hub: &Hub,
+        project: &Project,
+        more: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
         let socket = directory.path(&format!("{name}.sock"));
-        let settings = vec![
+        let mut settings = vec![
             ("TRASTIENDA_HUB_URL", hub.url.clone()),
             ("TRASTIENDA_API_KEY", project.key.clone()),
             ("TRASTIENDA_SOCKET", socket.display().to_string()),
             ("TRASTIENDA_AGENT_DATA_DIR", directory.path(&format!("{name}-buffer")).display().to_string()),
             ("TRASTIENDA_LOG", "debug,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
+        settings.extend(more);
         let door = Door::new(&socket)?;
         let mut agent = Self { socket, door, name: format!("agent-{name}"), settings, process: None };
         agent.restart(directory).await?;
@@ -58,6 +81,11 @@ impl Agent {
     /// Kills it without warning.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the agent does not run")?.kill().await
+    }
+
+    /// Kills it for good.
+    pub async fn stop_at_once(mut self) -> anyhow::Result<()> {
+        self.kill().await
     }
 
     /// Ends it gracefully.

@@ -52,7 +52,7 @@ async fn two_agents_at_two_hubs_share_the_work_and_one_that_is_killed_loses_noth
     assert!(shares.iter().all(|share| *share > 0), "one did nothing: {shares:?}");
 
     // The second dies with deliveries in hand; the first gets them well before their 30 s are over.
-    sinks[1].set_delay(Duration::from_secs(60));
+    sinks[1].set_delay(Duration::from_mins(1));
     let second = post_events(&fleet.hubs[1], &project, "count.second", 20).await?;
     until("the second has some in hand", async || Ok((sinks[1].in_flight() > 0).then_some(()))).await?;
     agents.remove(1).stop_at_once().await?;

@@ -37,7 +37,8 @@ impl Agent {
         project: &Project,
         application: &str,
     ) -> anyhow::Result<Self> {
-        let application = vec![("TRASTIENDA_AGENT_APP_URL", application.to_owned())];
+        let application =
+            vec![("TRASTIENDA_AGENT_APP_URL", application.to_owned()), ("TRASTIENDA_LOG", "info".to_owned())];
         Self::start_with(directory, name, hub, project, application).await
     }
 
@@ -81,6 +82,11 @@ impl Agent {
     /// Kills it without warning.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the agent does not run")?.kill().await
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
     }
 
     /// Kills it for good.

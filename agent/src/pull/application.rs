@@ -139,7 +139,7 @@ fn failure(error: &reqwest::Error) -> Failure {
         })
     };
     let last = causes().last().map_or_else(|| "no reason is known".to_owned(), ToString::to_string);
-    let (class, what) = if causes().any(|cause| cause.is::<rustls::Error>()) {
+    let (class, what) = if causes().any(<dyn std::error::Error>::is::<rustls::Error>) {
         ("tls", "no secure connection")
     } else if error.is_timeout() {
         ("timeout", "timed out")

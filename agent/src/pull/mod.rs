@@ -94,7 +94,9 @@ impl Puller {
                 Ok(deliveries) => {
                     backoff.reset();
                     self.core.pulled.polled();
-                    deliveries.into_iter().for_each(|delivery| self.post(delivery));
+                    for delivery in deliveries {
+                        self.post(delivery);
+                    }
                 }
                 Err(error) => {
                     let pause = self.failed(&error).await.unwrap_or_default().max(backoff.next());

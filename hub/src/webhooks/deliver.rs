@@ -118,7 +118,7 @@ impl Deliveries {
         share: i32,
     ) -> anyhow::Result<Vec<Job>> {
         let busy = self.in_flight.busy();
-        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy, pullers).await?;
+        let rows = store::claim_deliveries(&self.app.db, lease, (limit, share), &busy, pullers).await?;
         let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
         let jobs = rows.into_iter().map(|(delivery, said)| {
             let target = &delivery.target;

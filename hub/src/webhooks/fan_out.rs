@@ -175,7 +175,9 @@ impl Followed for Fanned {
         }
         let (pulled, pushed): (Vec<_>, Vec<_>) =
             self.waiting.into_iter().partition(|target| target.is_pulled());
-        pulled.iter().for_each(|target| app.pull.is_due(target));
+        for target in &pulled {
+            app.pull.is_due(target);
+        }
         if pushed.is_empty() {
             return;
         }

@@ -314,7 +314,8 @@ async fn a_failure_is_tried_again_by_the_schedule_and_a_replay_carries_its_mark(
     );
     let none = test.post(&key, "/v1/agent/poll", poll_body("a", 0, 1)).await;
     assert_eq!(none.body, json!({"deliveries": []}));
-    test.clock.advance(TimeDelta::seconds(73));
+    // The delay counts from the end of the attempt, which took fifteen seconds.
+    test.clock.advance(TimeDelta::seconds(90));
     let second = poll(&test, &key, "a", 1).await.remove(0);
     assert_eq!(id_of(&first), id_of(&second));
     let mut busy = answered(&second, 503);

@@ -39,7 +39,7 @@ async fn look(app: &App) -> anyhow::Result<()> {
         return Ok(());
     }
     let alive = members::list_alive(&app.db).await?;
-    if store::grant_probes(&app.db, hub, &alive, now, now - JOINING, &pull::pullers(app)).await? > 0 {
+    if store::grant_probes(&app.db, hub, (&alive, &pull::pullers(app)), now, now - JOINING).await? > 0 {
         // The right is this hub's alone.
         app.wakes.of(Deliveries::NAME).notify_one();
         app.pull.exchange.look_everywhere();

@@ -21,7 +21,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 
 /// A project's agents, and what waits for them.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Agents {
+pub(crate) struct ProjectAgents {
     /// The agents, those seen last first.
     agents: Vec<SeenAgent>,
     /// Deliveries that are due and that no agent has: how far behind they are. Held ones are not counted.
@@ -31,8 +31,8 @@ pub(crate) struct Agents {
 }
 
 /// Lists a project's agents: when each was seen, since when it has been pulling, and how far behind they are.
-#[utoipa::path(get, path = "/admin/v1/projects/{id}/agents", tag = "admin", responses((status = 200, body = Agents)))]
-async fn list(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Agents>> {
+#[utoipa::path(get, path = "/admin/v1/projects/{id}/agents", tag = "admin", responses((status = 200, body = ProjectAgents)))]
+async fn list(State(app): State<App>, Path(id): Path<String>) -> Result<Json<ProjectAgents>> {
     let project = ProjectId::parse(&id).map_err(|_| Error::NotFound("project"))?;
     let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
@@ -40,5 +40,5 @@ async fn list(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Age
     let (waiting, oldest): (i64, Option<DateTime<Utc>>) =
         store::get_pulled_backlog(&mut conn, project, now).await?;
     let oldest_seconds = oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0));
-    Ok(Json(Agents { agents, waiting, oldest_seconds }))
+    Ok(Json(ProjectAgents { agents, waiting, oldest_seconds }))
 }

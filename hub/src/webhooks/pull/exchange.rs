@@ -408,9 +408,10 @@ impl Drop for Poll {
             known.polls -= 1;
             known.seen_at = now;
         }
-        let has_leases = inner.leases.values().any(|lease| lease.agent == self.agent);
+        let is_to_come_back =
+            !self.is_answered && inner.leases.values().any(|lease| lease.agent == self.agent);
         drop(inner);
-        if self.is_answered || !has_leases {
+        if !is_to_come_back {
             return;
         }
         let (exchange, agent) = (self.exchange.clone(), self.agent.clone());

@@ -96,7 +96,9 @@ pub(crate) fn heard(app: &App, payload: &str) {
     let own = app.member.number();
     match serde_json::from_str(payload) {
         Ok(Letter::Due { from, projects }) if from != own => {
-            projects.into_iter().for_each(|project| app.pull.exchange.look(project.uuid()));
+            for project in projects {
+                app.pull.exchange.look(project.uuid());
+            }
         }
         Ok(Letter::Result { to, project, agent, lease, result }) if Some(to) == own => {
             if let Some((_, lease)) = parse_lease(&lease) {
@@ -110,6 +112,9 @@ pub(crate) fn heard(app: &App, payload: &str) {
 
 #[cfg(test)]
 mod tests {
+    use trastienda_protocol::clock::SystemClock;
+    use trastienda_protocol::ids::{self, RandomIds};
+
     use super::*;
 
     #[test]
@@ -122,7 +127,7 @@ mod tests {
                 ..PullResult::default()
             };
             let agent = "a".repeat(128);
-            let project = ProjectId::from_uuid(uuid::Uuid::max());
+            let project = ids::new::<ProjectId>(&RandomIds, &SystemClock);
             let lease = "x".repeat(64);
             let mut letter = Letter::Result { to: 7, project, agent, lease, result };
             let payload = letter.payload().unwrap();
@@ -136,7 +141,7 @@ mod tests {
     fn as_many_projects_as_fit_are_told_in_one_letter() {
         let mut letter = Letter::Due {
             from: Some(i32::MAX),
-            projects: vec![ProjectId::from_uuid(uuid::Uuid::max()); PROJECTS_MAX],
+            projects: vec![ids::new::<ProjectId>(&RandomIds, &SystemClock); PROJECTS_MAX],
         };
         assert!(letter.payload().unwrap().len() <= PAYLOAD_MAX);
     }

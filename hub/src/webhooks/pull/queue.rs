@@ -136,7 +136,9 @@ impl Queue for Pulled {
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         if self.deliveries.write(done).await? {
             let behind = done.iter().filter(|it| self.in_flight().is_behind(it.delivery.target.id));
-            behind.for_each(|it| self.app.pull.exchange.look(it.delivery.project_id));
+            for attempted in behind {
+                self.app.pull.exchange.look(attempted.delivery.project_id);
+            }
         }
         Ok(())
     }

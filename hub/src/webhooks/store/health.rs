@@ -105,10 +105,9 @@ pub(crate) async fn has_open_circuits(db: &PgPool, now: DateTime<Utc>) -> sqlx::
 pub(crate) async fn grant_probes(
     db: &PgPool,
     hub: i32,
-    alive: &[i32],
+    (alive, pullers): (&[i32], &[Uuid]),
     now: DateTime<Utc>,
     joined_before: DateTime<Utc>,
-    pullers: &[Uuid],
 ) -> sqlx::Result<u64> {
     let result = sqlx::query!(
         r#"

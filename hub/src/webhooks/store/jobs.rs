@@ -185,8 +185,7 @@ pub(crate) struct Said {
 pub(crate) async fn claim_deliveries(
     db: &PgPool,
     lease: Lease,
-    limit: i64,
-    share: i32,
+    (limit, share): (i64, i32),
     busy: &Busy,
     pullers: Option<&[Uuid]>,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {

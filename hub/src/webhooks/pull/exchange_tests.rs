@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use trastienda_protocol::ids::{DeliveryId, Id as _};
+use trastienda_protocol::clock::{Clock as _, SystemClock};
+use trastienda_protocol::ids::{DeliveryId, Id as _, IdSource as _, RandomIds};
 use trastienda_protocol::pull::{PullResult, PulledDelivery};
 
 use super::exchange::{Handed, Poll};
@@ -27,7 +28,7 @@ fn delivery(number: u128) -> PulledDelivery {
 }
 
 fn take(poll: &Poll) -> Vec<PulledDelivery> {
-    poll.take(7, Uuid::new_v4)
+    poll.take(7, || RandomIds.uuid(SystemClock.now()))
 }
 
 fn lease(delivery: &PulledDelivery) -> Uuid {

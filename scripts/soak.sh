@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is too long for `make test`: the extension's memory (valgrind over every path, a million calls), ten thousand deliveries
-# and ten thousand payments under every fault at once, mails through kills, and two thousand kills of agent, hub and PostgreSQL
+# and ten thousand payments under every fault at once, five thousand that agents pull, mails through kills, and two thousand kills of agent, hub and PostgreSQL
 # by a seed of today (or `scripts/soak.sh --seed N --kills N`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ php-ext/check-growth.sh "$target/libtrastienda.so" "${CALLS:-1000000}"
 seed=$(date +%Y%m%d)
 "$target/faults" --seed "$seed" --deliveries 10000
 "$target/faults" --hanging 5000
+"$target/faults" --seed "$seed" --pulled 5000
 "$target/payments-under-fire" --seed "$seed" --payments "${PAYMENTS:-10000}"
 if (($# == 0)); then
   set -- --seed "$seed" --kills 2000 --mails 5000

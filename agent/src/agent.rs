@@ -18,6 +18,8 @@ use crate::config::Config;
 use crate::features::Features;
 use crate::hub::{Hub, HubError};
 use crate::metrics::Metrics;
+use crate::pull::application::Application;
+use crate::pull::{self, Pulled};
 use crate::status::HubView;
 use crate::{forward, heartbeat, server};
 
@@ -32,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) hub: Hub,
     pub(crate) hub_view: HubView,
     pub(crate) features: Features,
+    pub(crate) pulled: Pulled,
     /// Tells the forwarder that somebody else found the hub gone.
     pub(crate) hub_lost: Notify,
     /// Tells the forwarder that somebody else got an answer from the hub.
@@ -95,6 +98,7 @@ impl Agent {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
         let hub = Hub::new(&config.hub_url, &config.api_key)?;
+        let application = config.app_url.as_ref().map(Application::new).transpose()?;
         let options = Options {
             directory: &config.data_dir,
             durability: config.durability,
@@ -108,6 +112,7 @@ impl Agent {
             hub,
             hub_view: HubView::default(),
             features,
+            pulled: Pulled::default(),
             hub_lost: Notify::new(),
             hub_seen: Notify::new(),
             api_key: config.api_key.clone(),
@@ -117,11 +122,14 @@ impl Agent {
         });
         let stop = CancellationToken::new();
         let (doors, tcp_address) = server::open(&core, config, &stop).await?;
-        let workers = vec![
+        let mut workers = vec![
             tokio::spawn(forward::run(Arc::clone(&core), config.pace, stop.clone())),
             tokio::spawn(heartbeat::run(Arc::clone(&core), config.pace.heartbeat, stop.clone())),
             tokio::spawn(prune(core.buffer.clone(), Arc::clone(&core.clock), stop.clone())),
         ];
+        if let Some(application) = application {
+            workers.push(tokio::spawn(pull::run(Arc::clone(&core), application, config.pace, stop.clone())));
+        }
         Ok(Self { core, stop, doors, workers, writer, tcp_address })
     }
 

@@ -37,6 +37,10 @@ pub struct Settings {
     /// A loopback address to serve as well, as `127.0.0.1:7070`. Default: none
     #[arg(long, env = "TRASTIENDA_AGENT_LISTEN", value_name = "ADDRESS")]
     pub agent_listen: Option<String>,
+    /// Where the application is, as `http://127.0.0.1:8000`: webhooks of `agent:///` endpoints are pulled and posted
+    /// there. Default: none, and nothing is pulled
+    #[arg(long, env = "TRASTIENDA_AGENT_APP_URL", value_name = "URL")]
+    pub agent_app_url: Option<String>,
     /// Where the buffer is kept. Default: `/var/lib/trastienda-agent`
     #[arg(long, env = "TRASTIENDA_AGENT_DATA_DIR", value_name = "DIRECTORY")]
     pub agent_data_dir: Option<String>,
@@ -96,6 +100,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// The loopback door.
     pub listen: Option<SocketAddr>,
+    /// Where pulled webhooks go.
+    pub app_url: Option<Url>,
     /// Where the buffer is.
     pub data_dir: PathBuf,
     /// What an acknowledgement promises.
@@ -137,6 +143,8 @@ impl Settings {
         };
         let listen = given(self.agent_listen.as_ref())
             .and_then(|text| mistakes.keep("TRASTIENDA_AGENT_LISTEN", loopback(text)));
+        let app_url = given(self.agent_app_url.as_ref())
+            .and_then(|text| mistakes.keep("TRASTIENDA_AGENT_APP_URL", app_url(text)));
         let durability = mistakes.keep(
             "TRASTIENDA_DURABILITY",
             given(self.durability.as_ref()).map_or(Ok(Durability::Disk), |text| {
@@ -165,6 +173,7 @@ impl Settings {
                 api_key,
                 socket: socket(self.socket.as_ref()),
                 listen,
+                app_url,
                 data_dir: data_dir(self.agent_data_dir.as_ref()),
                 durability,
                 limits: Limits { max_bytes, max_rows },
@@ -221,6 +230,19 @@ fn hub_url(text: &str, allow_http: bool) -> Result<Url, String> {
              or set TRASTIENDA_HUB_ALLOW_HTTP=true if the network between is yours"
             .to_owned()),
         other => Err(format!("must start with `https://`, not `{other}:`")),
+    }
+}
+
+fn app_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|error| format!("is not a URL: {error}"))?;
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    match url.scheme() {
+        "http" | "https" if is_plain => Ok(url),
+        "http" | "https" => Err("must not hold a user, a password, a query or a fragment".to_owned()),
+        other => Err(format!("must start with `http://` or `https://`, not `{other}:`")),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn run(core: Arc<Core>, every: Duration, stop: CancellationToke
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = beat(&core) => {}
+            () = beat(&core, every) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -26,9 +26,15 @@ pub(crate) async fn run(core: Arc<Core>, every: Duration, stop: CancellationToke
     }
 }
 
-async fn beat(core: &Core) {
+async fn beat(core: &Core, every: Duration) {
     // The first one waits for the hub; afterwards it also notices that an idle agent's hub is gone.
     core.hub_view.is_up().await;
+    if core.pulled.is_within(every) {
+        // A poll is a heartbeat.
+        learn_version(core).await;
+        features::ask(core).await;
+        return;
+    }
     let status = match status(&core.buffer, &core.hub_view, &core.clock).await {
         Ok(status) => status,
         Err(error) => {

@@ -182,7 +182,8 @@ impl Hub {
     }
 }
 
-async fn success(answer: Response, clock: &dyn Clock) -> Result<Bytes, HubError> {
+/// The body of a successful answer.
+pub(crate) async fn success(answer: Response, clock: &dyn Clock) -> Result<Bytes, HubError> {
     let status = answer.status();
     let headers = answer.headers().clone();
     let body = read(answer).await?;

@@ -3,7 +3,8 @@
 //! It serves the hub's own HTTP API on a Unix socket (and, when asked, on a loopback port). Events and
 //! notifications are checked, committed to the [`buffer`] and acknowledged, whether or not the hub can
 //! be reached; [`forward`] hands them over in batches and deletes them only after the hub's answer.
-//! Everything else passes through ([`proxy`]).
+//! Everything else passes through ([`proxy`]). The other way round, webhooks are pulled from the hub and posted to the
+//! application ([`pull`]), for shops that nothing outside can reach.
 //!
 //! The way of an event: [`server`] → [`buffer`] (commit, 202) → [`forward`] → the hub's `POST /v1/batch`.
 //!
@@ -24,6 +25,7 @@ pub mod hub;
 mod local_client;
 pub mod metrics;
 mod proxy;
+mod pull;
 pub mod recover;
 mod server;
 mod shutdown;

@@ -51,6 +51,10 @@ pub struct Metrics {
     pub passed: Counter,
     /// Calls that could not be passed through.
     pub pass_failed: Counter,
+    /// Webhooks that were posted to the application, whatever came of it.
+    pub pulled: Counter,
+    /// Their results that the hub did not get in time.
+    pub pulled_late: Counter,
 }
 
 impl Metrics {
@@ -69,6 +73,8 @@ impl Metrics {
             ("buried_total", "Calls that became dead letters", &self.buried),
             ("passed_total", "Calls passed through to the hub", &self.passed),
             ("pass_failed_total", "Calls that could not be passed through", &self.pass_failed),
+            ("pulled_total", "Webhooks posted to the application", &self.pulled),
+            ("pulled_late_total", "Results of webhooks that the hub did not get in time", &self.pulled_late),
         ];
         let gauges = [
             ("buffered", "Calls that wait for the hub", status.buffered),

@@ -23,6 +23,7 @@ use crate::queue::wake::Wakes;
 use crate::seal::Sealer;
 use crate::shutdown::Shutdown;
 use crate::webhooks::deliver::Deliveries;
+use crate::webhooks::pull::Pull;
 
 /// A cheap handle on the running hub.
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub struct State {
     pub metrics: PrometheusHandle,
     /// Where events are submitted.
     pub gatherer: Gatherer,
+    /// The agents that wait for deliveries.
+    pub pull: Pull,
     /// Takes deliveries that need no claim; set when the queues are started.
     pub deliveries: OnceLock<HandOver<Deliveries>>,
     /// Takes payments that need no claim; set when the queues are started.
@@ -108,6 +111,7 @@ impl App {
         let (gatherer, lanes) = Gatherer::new();
         let state = State {
             gatherer,
+            pull: Pull::new(config.pull_manner, wakes.of(Pull::QUEUE)),
             deliveries: OnceLock::new(),
             payments: OnceLock::new(),
             fingerprint_key,

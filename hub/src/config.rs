@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::outbound::{AllowList, Manner};
+use crate::webhooks::pull;
 
 /// Where the hub keeps its data: every command needs it.
 #[derive(Args, Clone)]
@@ -126,6 +127,8 @@ pub struct Config {
     pub outbound_allow: AllowList,
     /// How addresses that projects name are called; no variable changes it.
     pub outbound_manner: Manner,
+    /// How agents that pull are waited for.
+    pub pull_manner: pull::Manner,
     /// The SMTP servers, in the order in which they are tried.
     pub smtp_url: Option<SecretString>,
     /// The default sender.
@@ -244,6 +247,7 @@ impl ServeArgs {
                 admin_token: optional(admin_token)?,
                 outbound_allow: outbound_allow?,
                 outbound_manner: Manner::default(),
+                pull_manner: pull::Manner::default(),
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
                 operator_email: optional(operator_email)?,

@@ -22,6 +22,10 @@ pub fn build(app: &App) -> (Router, OpenApi) {
     let router = OpenApiRouter::with_openapi(openapi::base())
         .merge(shops().route_layer(from_fn_with_state(app.clone(), auth::require_project)))
         .merge(
+            webhooks::pull::routes::router()
+                .route_layer(from_fn_with_state(app.clone(), auth::require_agent)),
+        )
+        .merge(
             operator()
                 .route_layer(from_fn_with_state(app.clone(), auth::require_operator))
                 .route_layer(by_address(10, 100)),
@@ -44,7 +48,12 @@ pub fn build(app: &App) -> (Router, OpenApi) {
 
 /// The document alone.
 pub fn document() -> OpenApi {
-    let routes = shops().merge(operator()).merge(customers()).merge(providers()).merge(anybody());
+    let routes = shops()
+        .merge(webhooks::pull::routes::router())
+        .merge(operator())
+        .merge(customers())
+        .merge(providers())
+        .merge(anybody());
     openapi::finish(OpenApiRouter::with_openapi(openapi::base()).merge(routes).into_openapi())
 }
 
@@ -66,6 +75,7 @@ fn operator() -> OpenApiRouter<App> {
         .merge(projects::admin::router())
         .merge(operations::admin_router())
         .merge(notifications::smtp::senders::router())
+        .merge(webhooks::pull::agents::router())
 }
 
 /// A shop's customers and operators, by an address that only they know.

@@ -82,7 +82,7 @@ async fn serve(
     let (router, _) = router::build(&app);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
     let served = axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown.token.clone().cancelled_owned());
+        .with_graceful_shutdown(webhooks::pull::drained(app.clone()));
     let out_of_time = async {
         shutdown.token.cancelled().await;
         tokio::time::sleep(GRACE).await;

@@ -27,5 +27,6 @@ pub mod notification;
 pub mod payment;
 pub mod prefer;
 pub mod problem;
+pub mod pull;
 pub mod time;
 pub mod webhook;

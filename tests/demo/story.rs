@@ -55,9 +55,18 @@ async fn open(told: &mut Told) -> anyhow::Result<Stack> {
     }
     told.done("proyectos", &format!("{} y {}", project_a.id, project_b.id));
 
-    told.begin("Abren las dos tiendas Laravel, la A con su agente al lado / both shops open");
+    told.begin(
+        "Abren las dos tiendas Laravel; la B no tiene puerto abierto: su agente le trae los webhooks / both open, B without a port",
+    );
     let stack = ground.open_shops(project_a, project_b).await?;
-    told.done("tiendas", &format!("A {}, B {}", stack.shop_a.url, stack.shop_b.url));
+    let agents = format!("/admin/v1/projects/{}/agents", stack.project_a.id);
+    let pulls = async || {
+        let seen = stack.hub.admin(&agents).await?;
+        let agents = seen["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(agents.iter().any(|agent| agent["is_pulling"] == true).then_some(()))
+    };
+    until("shop B's agent pulls", pulls).await?;
+    told.done("tiendas", &format!("A {}, B detrás de {}", stack.shop_a.url, e2e::PULLED));
 
     told.begin("Se guardan, selladas, las credenciales de Mercado Pago / sealed, never read back");
     stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
@@ -82,12 +91,14 @@ async fn order(stack: &Stack, told: &mut Told) -> anyhow::Result<String> {
     until("order.created at shop B", arrived).await?;
     let shown = stack.hub.get(&stack.project_a, &format!("/v1/events/{event}")).await?;
     let deliveries = shown["deliveries"].as_array().map_or(0, Vec::len);
+    let pushed = stack.hub.get(&stack.project_a, "/v1/webhook-endpoints").await?.to_string();
+    ensure!(!pushed.contains(&stack.shop_b.url), "the hub knows an address of shop B: {pushed}");
     let forged = stack.shop_b.receive_forged("order.paid", &order).await?;
     ensure!(forged == 401, "shop B answered {forged} to a forged webhook");
     told.done(
         "webhook",
         &format!(
-            "order.created en la tienda B, firma verificada ({deliveries} destinos); uno falso recibe 401"
+            "order.created en la tienda B, traído por su agente, firma verificada ({deliveries} destinos); uno falso recibe 401"
         ),
     );
 

@@ -14,7 +14,7 @@ pub(crate) async fn stay() -> anyhow::Result<()> {
     stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
     let lines = [
         ("tienda A / shop A", stack.shop_a.url.clone()),
-        ("tienda B / shop B", stack.shop_b.url.clone()),
+        ("tienda B / shop B (su agente trae / its agent pulls)", stack.shop_b.url.clone()),
         ("correos / mails", format!("http://{}", stack.catcher.http)),
         ("Mercado Pago (simulado)", stack.simulator.url.clone()),
         ("hub", stack.hub.url.clone()),

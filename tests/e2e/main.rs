@@ -18,5 +18,6 @@ mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
+mod pulled;
 mod several_hubs;
 mod verified_elsewhere;

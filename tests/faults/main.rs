@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use e2e::pulled_through_kills;
 
 use world::World;
 
@@ -27,6 +28,12 @@ struct Cli {
     /// Instead, how many deliveries hang while a neighbour's go on.
     #[arg(long)]
     hanging: Option<usize>,
+    /// Instead, how many deliveries agents pull while hub and agents are killed.
+    #[arg(long)]
+    pulled: Option<usize>,
+    /// And how often one of them is.
+    #[arg(long, default_value_t = 60)]
+    kills: usize,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +58,14 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Some(deliveries) = cli.hanging {
         let took = hanging::run(deliveries).await?;
         say(&format!("beside {deliveries} that hang, a neighbour's thousand took {} ms", took.as_millis()));
+        return Ok(());
+    }
+    if let Some(deliveries) = cli.pulled {
+        let account = pulled_through_kills(cli.seed, deliveries, cli.kills).await?;
+        say(&format!(
+            "pulled: accounted for {} ids, {} of them taken more than once; kills: {} of the hub, {} of agents",
+            account.arrived, account.repeated, account.hub_kills, account.agent_kills
+        ));
         return Ok(());
     }
     say(&format!("seed {}, {} deliveries", cli.seed, cli.deliveries));

@@ -29,6 +29,19 @@ impl Agent {
         Self::start_with(directory, name, &hub.url, project, Vec::new()).await
     }
 
+    /// Starts one that pulls webhooks for an application.
+    pub async fn start_pulling(
+        directory: &Directory,
+        name: &str,
+        hub: &Hub,
+        project: &Project,
+        application: &str,
+    ) -> anyhow::Result<Self> {
+        let application =
+            vec![("TRASTIENDA_AGENT_APP_URL", application.to_owned()), ("TRASTIENDA_LOG", "info".to_owned())];
+        Self::start_with(directory, name, &hub.url, project, application).await
+    }
+
     /// Starts one that reaches the hub by another address, with more settings or others.
     pub async fn start_with(
         directory: &Directory,
@@ -70,6 +83,16 @@ impl Agent {
     /// Kills it without warning.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the agent does not run")?.kill().await
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
+    }
+
+    /// Kills it for good.
+    pub async fn stop_at_once(mut self) -> anyhow::Result<()> {
+        self.kill().await
     }
 
     /// Ends it gracefully.

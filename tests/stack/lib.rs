@@ -19,6 +19,7 @@ mod mail_story;
 mod postgres;
 mod process;
 mod proxy;
+mod pulled_story;
 mod shop;
 mod simulator;
 mod sink;
@@ -41,6 +42,7 @@ pub use mail_story::{Mails, mails_through_kills};
 pub use postgres::Postgres;
 pub use process::{Process, command};
 pub use proxy::{Proxy, Wire};
+pub use pulled_story::{PulledAccount, pulled_through_kills};
 pub use shop::{Shop, Transport};
 pub use simulator::Simulator;
 pub use sink::{Arrival, Sink};
@@ -52,10 +54,12 @@ pub use wait::{free_port, until};
 pub struct Stack {
     /// Shop A, which sells mate; its orders go to its project.
     pub shop_a: Shop,
-    /// Shop B, which hears of shop A's orders.
+    /// Shop B, which hears of shop A's orders; nothing calls it but the agent beside it.
     pub shop_b: Shop,
     /// The agent beside shop A.
     pub agent: Agent,
+    /// The agent beside shop B: it pulls shop B's webhooks.
+    pub agent_b: Agent,
     /// The hub.
     pub hub: Hub,
     /// Mercado Pago.
@@ -81,9 +85,10 @@ impl Stack {
 
     /// Ends everything, gracefully, the hub last but one: it stops its PostgreSQL. Fails if anything is left running.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { shop_a, shop_b, agent, hub, simulator, catcher, directory, .. } = self;
+        let Self { shop_a, shop_b, agent, agent_b, hub, simulator, catcher, directory, .. } = self;
         drop((shop_a, shop_b));
         agent.stop().await?;
+        agent_b.stop().await?;
         hub.stop().await?;
         drop((simulator, catcher));
         until("nothing is left running", async || match directory.processes()?.as_slice() {
@@ -117,20 +122,25 @@ impl Ground {
         Ok(Self { hub, simulator, catcher, directory })
     }
 
-    /// Opens both shops, shop A with an agent beside it. Shop B hears of shop A's orders, and so does shop A itself, each
-    /// with a secret of its own.
+    /// Opens both shops, each with an agent beside it. Shop B hears of shop A's orders, and so does shop A itself, each with
+    /// a secret of its own. Shop A is called by the hub; shop B has no open port: its agent pulls.
     pub async fn open_shops(self, project_a: Project, project_b: Project) -> anyhow::Result<Stack> {
         let Self { hub, simulator, catcher, directory } = self;
         let agent = Agent::start(&directory, "mate", &hub, &project_a).await?;
         let mut shop_a = Shop::new(&directory, "shop-a", &project_a, &hub, Some(&agent))?;
         let mut shop_b = Shop::new(&directory, "shop-b", &project_b, &hub, None)?;
-        for shop in [&mut shop_a, &mut shop_b] {
-            let secret = hub.create_endpoint(&project_a, &shop.webhook_url(), &["order.*"]).await?;
+        let addresses = [shop_a.webhook_url(), PULLED.to_owned()];
+        for (shop, url) in [&mut shop_a, &mut shop_b].into_iter().zip(addresses) {
+            let secret = hub.create_endpoint(&project_a, &url, &["order.*"]).await?;
             shop.serve(&secret).await?;
         }
-        Ok(Stack { shop_a, shop_b, agent, hub, simulator, catcher, project_a, project_b, directory })
+        let agent_b = Agent::start_pulling(&directory, "libros", &hub, &project_a, &shop_b.url).await?;
+        Ok(Stack { shop_a, shop_b, agent, agent_b, hub, simulator, catcher, project_a, project_b, directory })
     }
 }
+
+/// The address of an endpoint whose deliveries an agent pulls, at the shops' route.
+pub const PULLED: &str = "agent:///webhooks/trastienda";
 
 /// The repository's root.
 pub fn root() -> &'static Path {

@@ -49,6 +49,11 @@ impl Sink {
         Ok(Self { url, state })
     }
 
+    /// Where it listens, without a path.
+    pub fn origin(&self) -> String {
+        self.url.trim_end_matches("/webhooks").to_owned()
+    }
+
     /// From now on, one of so many is answered with 500 the first time that it comes.
     pub fn fail_one_in(&self, several: usize) {
         self.with(|inner| inner.fail_one_in = several);

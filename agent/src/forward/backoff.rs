@@ -6,23 +6,23 @@ use rand::RngExt as _;
 
 /// Pauses that double from the first to the longest.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, failures: 0 }
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// The next pause: the doubled one, shortened by up to a fifth.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let full = doubled(self.first, self.max, self.failures);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(rand::rng().random_range(0.8..=1.0))

@@ -6,7 +6,7 @@
 //! buffer, everything is kept. What the hub refuses for good goes to the dead letters and never blocks
 //! what is behind it. What each answer means is decided in [`verdict`], without I/O.
 
-mod backoff;
+pub(crate) mod backoff;
 mod batch;
 mod lane;
 pub(crate) mod project;

@@ -8,4 +8,5 @@ mod features;
 mod forward;
 mod model;
 mod process;
+mod pull;
 mod support;

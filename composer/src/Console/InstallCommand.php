@@ -14,6 +14,7 @@ use Trastienda\Laravel\Doctor\WebhookProbe;
 use Trastienda\Laravel\Instances;
 use Trastienda\Laravel\Settings;
 use Trastienda\Laravel\Webhooks\Door;
+use Trastienda\Laravel\Webhooks\PublicAddress;
 
 /**
  * From `composer require` to a shop that sends and receives. Running it again repeats nothing.
@@ -24,7 +25,7 @@ final class InstallCommand extends Command
         {--key= : La clave del proyecto; mejor en TRASTIENDA_API_KEY, donde nadie la ve pasar}
         {--url= : La dirección del hub}
         {--socket= : El socket del agente}
-        {--webhook-url= : La dirección pública de los webhooks, si no es la de APP_URL}
+        {--webhook-url= : La dirección de los webhooks; por omisión la de APP_URL si es pública, y si no agent:///…, que trae el agente}
         {--events=* : Qué eventos recibir (por omisión order.*, payment.* y notification.*)}
         {--rotate : Renueva el secreto de un endpoint que ya existe}
         {--no-webhook : Sin ruta ni endpoint}
@@ -83,24 +84,27 @@ final class InstallCommand extends Command
     private function webhooks(): bool
     {
         $this->registerRoute();
-        $url = $this->text($this->option('webhook-url')) ?? Door::url($this->laravel);
+        $public = Door::url($this->laravel);
+        // What nothing outside can reach, the agent pulls.
+        $url = $this->text($this->option('webhook-url')) ?? (PublicAddress::is($public) ? $public : 'agent://'.Door::path($this->laravel));
 
         try {
-            return $this->endpoint($url);
-        } catch (TrastiendaException $exception) {
-            if ($exception->getCode() === 422 && in_array(parse_url($url, PHP_URL_HOST), ['localhost', '127.0.0.1', '[::1]'], true)) {
-                $this->warn("El hub no llega a $url, y no hace falta: en una laptop, php artisan trastienda:webhooks listen.");
+            $ready = $this->endpoint($url);
 
-                return true;
+            if ($ready && str_starts_with($url, 'agent://')) {
+                $this->line('  Los trae el agente, si sabe dónde está la tienda: TRASTIENDA_AGENT_APP_URL='.rtrim(is_string(config('app.url')) ? config('app.url') : 'http://localhost', '/').' en su configuración.');
+                $this->line('  En una laptop sin agente: php artisan trastienda:webhooks listen.');
             }
 
+            return $ready;
+        } catch (TrastiendaException $exception) {
             $this->error("El hub no creó el endpoint para $url: {$exception->getMessage()}");
 
             foreach ($exception instanceof \Trastienda\Exception\InvalidRequest ? $exception->errors() : [] as $error) {
                 $this->line("  {$error['pointer']}: {$error['message']}");
             }
 
-            $this->line('  APP_URL o --webhook-url tiene que ser una dirección pública con https. En una laptop no hace falta: php artisan trastienda:webhooks listen.');
+            $this->line('  APP_URL o --webhook-url tiene que ser una dirección pública con https, o --webhook-url=agent://'.Door::path($this->laravel).' para que los traiga el agente.');
 
             return false;
         }

@@ -5,29 +5,30 @@ declare(strict_types=1);
 namespace Trastienda\Laravel\Console;
 
 use Illuminate\Console\Command;
+use Illuminate\Contracts\Container\Container;
 use Illuminate\Support\Carbon;
-use Illuminate\Support\Str;
 use Trastienda\Exception\TrastiendaException;
 use Trastienda\Laravel\Contracts\ReceivedWebhooks;
 use Trastienda\Laravel\Doctor\Patience;
+use Trastienda\Laravel\Doctor\WebhookProbe;
 use Trastienda\Laravel\Trastienda;
 use Trastienda\Laravel\Webhooks\Door;
-use Trastienda\Laravel\Webhooks\SignedWebhook;
+use Trastienda\Laravel\Webhooks\PulledDeliveries;
 
 /**
- * Webhooks from the shop's side: hear the hub's events on a laptop, and forget old ones.
+ * Webhooks from the shop's side: pull them on a laptop, and forget old ones.
  */
 final class WebhooksCommand extends Command
 {
     protected $signature = 'trastienda:webhooks
-        {do : listen escucha los eventos del hub sin dirección pública; prune olvida los webhooks viejos}
-        {--events=* : listen: qué tipos (order.*, payment.paid, …); por omisión todos}
-        {--since= : listen: desde cuándo, en vez de ahora}
+        {do : listen trae los webhooks del hub sin dirección pública; prune olvida los webhooks viejos}
+        {--events=* : listen: qué tipos recibe el endpoint, si hay que crearlo (order.*, payment.paid, …)}
+        {--since= : listen: también lo entregado desde entonces, otra vez}
         {--once : listen: una sola vez}
-        {--every=2 : listen: cada cuántos segundos preguntar}
+        {--live : listen: también con una clave de producción}
         {--days=90 : prune: los que se manejaron hace más que esto}';
 
-    protected $description = 'Escucha los eventos del hub en una laptop (listen) u olvida los viejos (prune)';
+    protected $description = 'Trae los webhooks del hub a una laptop (listen) u olvida los viejos (prune)';
 
     public function handle(Trastienda $trastienda, ReceivedWebhooks $received): int
     {
@@ -39,8 +40,8 @@ final class WebhooksCommand extends Command
     }
 
     /**
-     * Asks the hub for new events and delivers each, signed, to this application's own route: no
-     * address is needed that the hub could reach.
+     * Does what an agent does for a shop that nothing outside can reach: the deliveries of the
+     * endpoint `agent:///…` come here, to this application's own route.
      */
     private function listen(Trastienda $trastienda): int
     {
@@ -50,58 +51,85 @@ final class WebhooksCommand extends Command
             return self::FAILURE;
         }
 
-        if (! is_string(config('trastienda.webhooks.secret'))) {
-            // Nobody else signs here; a secret of this process will do.
-            config(['trastienda.webhooks.secret' => 'whsec_'.base64_encode(random_bytes(24))]);
+        if (str_starts_with((string) config('trastienda.key'), 'tk_live_') && ! $this->option('live')) {
+            $this->error('La clave es de producción: listen se llevaría los webhooks que espera el agente de la tienda. Usá la de un proyecto de prueba, o --live si es lo que querés.');
+
+            return self::FAILURE;
         }
 
-        $given = $this->option('since');
-        $since = is_string($given) ? Carbon::parse($given) : Carbon::now();
-        $seen = [];
-        $this->info('Escuchando los eventos del hub desde '.$since->toIso8601String().'. Ctrl-C termina.');
+        try {
+            if (! $this->prepare($trastienda)) {
+                return self::FAILURE;
+            }
+        } catch (TrastiendaException $exception) {
+            $this->error($exception->getMessage());
+
+            return self::FAILURE;
+        }
+
+        $pulled = $this->laravel->make(PulledDeliveries::class);
+        $this->info('Los webhooks de '.self::url($this->laravel).' llegan acá. Ctrl-C termina.');
 
         do {
             try {
-                foreach ($this->events($trastienda, $since) as $event) {
-                    if (! isset($seen[$event['id']])) {
-                        $seen[$event['id']] = true;
-                        $this->deliver($event);
-                    }
-                }
+                $pulled->pull(fn (array $delivery, array $result) => $this->tell($delivery, $result));
             } catch (TrastiendaException $exception) {
                 $this->warn($exception->getMessage());
 
                 if ($this->option('once')) {
                     return self::FAILURE;
                 }
+
+                Patience::until(2, fn (): bool => false);
             }
-        } while (! $this->option('once') && ! Patience::until(max(0.2, (float) $this->option('every')), fn (): bool => false));
+        } while (! $this->option('once'));
 
         return self::SUCCESS;
     }
 
     /**
-     * @return list<array<array-key, mixed>> oldest first
+     * The endpoint and its secret, and what came before if that is wanted.
+     *
+     * @throws TrastiendaException
      */
-    private function events(Trastienda $trastienda, Carbon $since): array
+    private function prepare(Trastienda $trastienda): bool
     {
-        $query = http_build_query(['created_after' => $since->copy()->utc()->format('Y-m-d\TH:i:s.v\Z'), 'limit' => 200]);
-        $data = array_reverse(array_values(array_filter((array) ($trastienda->request('GET', "/v1/events?$query")['data'] ?? []), 'is_array')));
-        $wanted = array_values(array_filter((array) $this->option('events'), is_string(...)));
+        $url = self::url($this->laravel);
+        $endpoint = $this->laravel->make(WebhookProbe::class)->endpoint($url);
 
-        return array_values(array_filter($data, fn (array $event): bool => is_string($event['id'] ?? null) && is_string($event['type'] ?? null)
-            // What the hub fans out to nobody reaches nobody here either.
-            && ($event['duplicate_of'] ?? null) === null && ($event['status'] ?? 'accepted') === 'accepted'
-            && ($wanted === [] || Str::is($wanted, $event['type']))));
+        if ($endpoint === null || ! is_string(config('trastienda.webhooks.secret'))) {
+            $options = ['--webhook-url' => $url, '--events' => array_values(array_filter((array) $this->option('events'), is_string(...))), '--no-interaction' => true];
+
+            if ($this->call('trastienda:install', $options) !== self::SUCCESS) {
+                return false;
+            }
+
+            $endpoint = $this->laravel->make(WebhookProbe::class)->endpoint($url);
+        }
+
+        $since = $this->option('since');
+
+        if (is_string($since) && is_string($endpoint['id'] ?? null)) {
+            $trastienda->request('POST', "/v1/webhook-endpoints/{$endpoint['id']}/replay", ['since' => Carbon::parse($since)->utc()->format('Y-m-d\TH:i:s.v\Z'), 'status' => 'all']);
+        }
+
+        return true;
     }
 
     /**
-     * @param  array<array-key, mixed>  $event
+     * @param  array<array-key, mixed>  $delivery
+     * @param  array<string, mixed>  $result
      */
-    private function deliver(array $event): void
+    private function tell(array $delivery, array $result): void
     {
-        $response = SignedWebhook::make((string) $event['type'], (array) ($event['data'] ?? []))->withId((string) $event['id'])->deliver();
-        $this->line(Carbon::now()->format('H:i:s')."  {$response->getStatusCode()}  {$event['type']}  {$event['id']}");
+        $body = json_decode(is_string($delivery['body'] ?? null) ? $delivery['body'] : '', true);
+        $said = $result['response_code'] ?? $result['error'] ?? '';
+        $this->line(Carbon::now()->format('H:i:s').'  '.(is_scalar($said) ? $said : '').'  '.implode('  ', array_filter([is_array($body) ? ($body['type'] ?? null) : null, is_array($body) ? ($body['id'] ?? null) : null], 'is_string')));
+    }
+
+    private static function url(Container $app): string
+    {
+        return 'agent://'.Door::path($app);
     }
 
     private function prune(ReceivedWebhooks $received): int

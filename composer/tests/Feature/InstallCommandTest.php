@@ -105,13 +105,40 @@ final class InstallCommandTest extends TestCase
         self::assertStringContainsString("TRASTIENDA_API_KEY=$this->key", (string) file_get_contents("$this->shop/.env"));
     }
 
-    public function test_on_a_laptop_the_hub_needs_no_way_in(): void
+    /**
+     * @dataProvider privateAddresses
+     */
+    public function test_where_the_hub_has_no_way_in_the_agent_pulls(string $address): void
+    {
+        $this->app['config']->set('app.url', $address);
+        $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 201, 'body' => ['id' => 'whe_1', 'secret' => 'whsec_c2VjcmV0']]);
+
+        self::assertSame(0, $this->install($hub), $output = Artisan::output());
+        self::assertSame('agent:///webhooks/trastienda', json_decode($hub->requests()[1]['body'], true)['url']);
+        $output = Artisan::output() ?: $output;
+        self::assertStringContainsString("TRASTIENDA_AGENT_APP_URL=$address", $output);
+        self::assertStringContainsString('trastienda:webhooks listen', $output);
+        self::assertStringContainsString('TRASTIENDA_WEBHOOK_SECRET=whsec_c2VjcmV0', (string) file_get_contents("$this->shop/.env"));
+    }
+
+    /**
+     * @return array<string, array{string}>
+     */
+    public static function privateAddresses(): array
+    {
+        return array_combine(
+            $all = ['http://localhost', 'http://localhost:8000', 'http://127.0.0.1:8000', 'http://[::1]:8000', 'https://mates.test', 'http://mates.local', 'http://10.0.0.7', 'http://192.168.1.20', 'http://tienda', 'https://caja.lan'],
+            array_map(fn (string $address): array => [$address], $all),
+        );
+    }
+
+    public function test_an_address_that_was_asked_for_is_taken_as_it_is(): void
     {
         $this->app['config']->set('app.url', 'http://localhost');
-        $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 422, 'body' => ['code' => 'validation_failed', 'detail' => 'Not valid.']]);
+        $hub = $this->stub(['status' => 200, 'body' => ['data' => []]], ['status' => 201, 'body' => ['id' => 'whe_1', 'secret' => 'whsec_c2VjcmV0']]);
 
-        self::assertSame(0, $this->install($hub));
-        self::assertStringContainsString('trastienda:webhooks listen', Artisan::output());
+        self::assertSame(0, $this->install($hub, ['--webhook-url' => 'https://tunel.example.com/webhooks/trastienda']));
+        self::assertSame('https://tunel.example.com/webhooks/trastienda', json_decode($hub->requests()[1]['body'], true)['url']);
     }
 
     public function test_a_database_that_is_not_there_keeps_nothing_else_from_being_set_up(): void

@@ -7,7 +7,9 @@ namespace Trastienda\Laravel\Tests\Feature;
 use Illuminate\Support\Facades\Artisan;
 use Illuminate\Support\Facades\Event;
 use Illuminate\Support\Facades\Route;
+use Trastienda\Laravel\Tests\Support\Workspace;
 use Trastienda\Laravel\Tests\TestCase;
+use Trastienda\Laravel\Webhooks\SignedWebhook;
 use Trastienda\Laravel\Webhooks\WebhookReceived;
 
 final class LocalCommandsTest extends TestCase
@@ -42,17 +44,65 @@ final class LocalCommandsTest extends TestCase
         self::assertStringContainsString('--local', Artisan::output());
     }
 
-    public function test_listening_hands_the_hubs_new_events_to_the_shops_own_route_once(): void
+    public function test_listening_pulls_the_deliveries_as_an_agent_does_and_reports_what_the_route_said(): void
     {
-        $event = fn (string $id, string $type, ?string $duplicateOf = null): array => ['id' => $id, 'type' => $type, 'status' => 'accepted', 'data' => ['order_id' => 'A-1'], 'duplicate_of' => $duplicateOf];
-        $agent = $this->agent(['status' => 200, 'body' => ['data' => [$event('evt_4', 'order.paid', 'evt_3'), $event('evt_3', 'order.paid'), $event('evt_2', 'stock.low'), $event('evt_1', 'order.created')]]]);
+        $this->configure(['webhooks.secret' => 'whsec_'.base64_encode(str_repeat('k', 32))]);
+        $delivery = function (string $lease, SignedWebhook $webhook, string $path = '/webhooks/trastienda'): array {
+            return ['id' => 'whd_1', 'lease' => $lease, 'lease_seconds' => 30, 'path' => $path, 'headers' => $webhook->headers(), 'body' => $webhook->body()];
+        };
+        $created = SignedWebhook::make('order.created', ['order_id' => 'A-1']);
+        $agent = $this->agent(
+            ['status' => 200, 'body' => ['data' => [['id' => 'whe_1', 'url' => 'agent:///webhooks/trastienda']]]],
+            ['status' => 200, 'body' => ['deliveries' => [
+                $delivery('1-a', $created),
+                $delivery('1-b', SignedWebhook::make('order.paid', ['order_id' => 'A-1'])->signedWith('whsec_'.base64_encode(str_repeat('x', 32)))),
+                $delivery('1-c', $created, '/admin'),
+                $delivery('1-d', $created),
+            ]]],
+            ['status' => 200, 'body' => ['results' => ['taken']]],
+        );
 
-        self::assertSame(0, Artisan::call('trastienda:webhooks', ['do' => 'listen', '--once' => true, '--events' => ['order.*'], '--since' => '2026-01-01T00:00:00Z']));
-        self::assertSame([['order.created', 'A-1'], ['order.paid', 'A-1']], $this->received);
-        self::assertStringContainsString('created_after=2026-01-01T00%3A00%3A00.000Z', $agent->requests()[0]['path']);
+        self::assertSame(0, Artisan::call('trastienda:webhooks', ['do' => 'listen', '--once' => true]), Artisan::output());
+        // The one that comes twice is handled once.
+        self::assertSame([['order.created', 'A-1']], $this->received);
+        $requests = $agent->requests();
+        self::assertSame('/v1/agent/poll', $requests[1]['path']);
+        $results = array_map(fn (array $request): array => json_decode($request['body'], true)['results'][0], array_slice($requests, 2));
+        self::assertSame(['1-a', '1-b', '1-c', '1-d'], array_column($results, 'lease'));
+        self::assertSame([200, 401, null, 200], array_map(fn (array $result): ?int => $result['response_code'] ?? null, $results));
+        self::assertSame('refused_address', $results[2]['error_class']);
+    }
 
-        Artisan::call('trastienda:webhooks', ['do' => 'listen', '--once' => true, '--events' => ['order.*'], '--since' => '2026-01-01T00:00:00Z']);
-        self::assertCount(2, $this->received);
+    public function test_listening_makes_the_endpoint_that_it_needs_and_can_begin_earlier(): void
+    {
+        $shop = Workspace::make()->path('listen-'.bin2hex(random_bytes(4)));
+        mkdir($shop, 0700, true);
+        file_put_contents("$shop/.env", '');
+        $this->app->useEnvironmentPath($shop);
+        $this->configure(['webhooks.secret' => null]);
+        $endpoint = ['id' => 'whe_1', 'url' => 'agent:///webhooks/trastienda'];
+        $agent = $this->agent(
+            ['status' => 200, 'body' => ['data' => []]],
+            ['status' => 200, 'body' => ['data' => []]],
+            ['status' => 201, 'body' => $endpoint + ['secret' => 'whsec_c2VjcmV0']],
+            ['status' => 200, 'body' => ['data' => [$endpoint]]],
+            ['status' => 202, 'body' => ['queued' => 0]],
+            ['status' => 200, 'body' => ['deliveries' => []]],
+        );
+
+        self::assertSame(0, Artisan::call('trastienda:webhooks', ['do' => 'listen', '--once' => true, '--events' => ['order.*'], '--since' => '2026-01-01T00:00:00Z']), Artisan::output());
+        $requests = $agent->requests();
+        self::assertSame(['url' => 'agent:///webhooks/trastienda', 'events' => ['order.*']], array_intersect_key(json_decode($requests[2]['body'], true), ['url' => 1, 'events' => 1]));
+        self::assertSame(['since' => '2026-01-01T00:00:00.000Z', 'status' => 'all'], json_decode($requests[4]['body'], true));
+        self::assertStringContainsString('TRASTIENDA_WEBHOOK_SECRET=whsec_c2VjcmV0', (string) file_get_contents("$shop/.env"));
+    }
+
+    public function test_listening_does_not_take_a_live_shops_webhooks_by_mistake(): void
+    {
+        $this->configure(['key' => 'tk_live_0123456789Ab_x']);
+
+        self::assertSame(1, Artisan::call('trastienda:webhooks', ['do' => 'listen', '--once' => true]));
+        self::assertStringContainsString('--live', Artisan::output());
     }
 
     public function test_a_test_sends_one_of_each_and_waits_for_it(): void

@@ -13,9 +13,11 @@ use subtle::ConstantTimeEq as _;
 use trastienda_protocol::api_key::ApiKey;
 
 use super::Error;
+use super::rate_limit::ProjectLimiter;
 use crate::app::App;
 use crate::projects::model::ProjectContext;
 use crate::projects::verifier::Rejected;
+use crate::webhooks::pull;
 
 /// The header that carries the key.
 pub const API_KEY_HEADER: &str = "x-api-key";
@@ -59,13 +61,28 @@ impl<S: Sync> FromRequestParts<S> for KeyId {
 }
 
 /// Lets only active projects through, within their rate limit.
-pub async fn require_project(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let caller = match authenticate(&app, request.headers()).await {
+pub async fn require_project(State(app): State<App>, request: Request, next: Next) -> Response {
+    admit(&app, request, next, |caller| (&app.limiter, caller.limits.requests_per_minute)).await
+}
+
+/// The same for what an agent asks of its own accord, which is not the shop's and has a bucket of its own.
+pub async fn require_agent(State(app): State<App>, request: Request, next: Next) -> Response {
+    admit(&app, request, next, |_| (&app.pull.limiter, pull::CALLS_PER_MINUTE)).await
+}
+
+async fn admit<'a>(
+    app: &'a App,
+    mut request: Request,
+    next: Next,
+    limit: impl FnOnce(&Caller) -> (&'a ProjectLimiter, u32),
+) -> Response {
+    let caller = match authenticate(app, request.headers()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
     tracing::Span::current().record("project.id", tracing::field::display(caller.project.id));
-    let state = match app.limiter.check(caller.project.id, caller.limits.requests_per_minute) {
+    let (limiter, per_minute) = limit(&caller);
+    let state = match limiter.check(caller.project.id, per_minute) {
         Ok(state) => state,
         Err(refused) => return refused.into_response(),
     };
@@ -76,12 +93,19 @@ pub async fn require_project(State(app): State<App>, mut request: Request, next:
 }
 
 async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Error> {
+    authenticate_key(app, &given_api_key(headers)?).await
+}
+
+/// The key that came with a request.
+pub(crate) fn given_api_key(headers: &HeaderMap) -> Result<ApiKey, Error> {
     let given = given_key(headers)
         .ok_or(Error::Unauthorized("send the project's API key as `X-API-KEY` or `Authorization: Bearer`"))?;
-    let Ok(key) = ApiKey::parse(given) else {
-        return Err(Error::Unauthorized("the API key is malformed: it was mistyped or cut"));
-    };
-    match app.verifier.verify(&app.db, &key, app.clock.now()).await {
+    ApiKey::parse(given).map_err(|_| Error::Unauthorized("the API key is malformed: it was mistyped or cut"))
+}
+
+/// Whose key it is, if it is still good.
+pub(crate) async fn authenticate_key(app: &App, key: &ApiKey) -> Result<Caller, Error> {
+    match app.verifier.verify(&app.db, key, app.clock.now()).await {
         Ok(context) => Ok(Caller(context)),
         Err(Rejected::Unknown) => {
             Err(Error::Unauthorized("the API key is not known: it was never issued, or it was rotated"))

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Semaphore;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore};
 use trastienda_protocol::api_key::ApiKey;
 use trastienda_protocol::mac::hmac_sha256;
 
@@ -61,6 +62,7 @@ pub struct Verifier {
     gates: Mutex<HashMap<String, Arc<Gate>>>,
     generation: AtomicU64,
     listening: AtomicBool,
+    changed: Notify,
     hashes: Semaphore,
 }
 
@@ -75,6 +77,7 @@ impl Verifier {
             gates: Mutex::default(),
             generation: AtomicU64::new(0),
             listening: AtomicBool::new(false),
+            changed: Notify::new(),
             hashes: Semaphore::new(HASHES_MAX),
         })
     }
@@ -82,6 +85,12 @@ impl Verifier {
     /// Trusts nothing that it remembers until the database has been asked: a key or a project changed somewhere.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns at the next [`Verifier::forget`]: whoever was let in for longer looks again.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Says whether changes elsewhere are being heard of.

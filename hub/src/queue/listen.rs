@@ -11,6 +11,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use super::wake;
 use crate::app::App;
 use crate::projects::changes;
+use crate::webhooks::pull::letters;
 
 const RECONNECT: Duration = Duration::from_millis(500);
 
@@ -51,7 +52,7 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
     listener.eager_reconnect(false);
     listener.ignore_pool_close_event(true);
     // Listen first, then look: what changes in between is heard.
-    listener.listen_all([changes::CHANNEL, wake::CHANNEL]).await?;
+    listener.listen_all([changes::CHANNEL, wake::CHANNEL, letters::CHANNEL]).await?;
     let epoch = changes::epoch(&app.db).await?;
     let number = {
         let conn = sqlx::Acquire::acquire(&mut listener).await?;
@@ -68,6 +69,7 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
                 app.verifier.forget();
                 changes::acknowledge(&app.db, number, epoch).await?;
             }
+            letters::CHANNEL => letters::heard(app, notification.payload()),
             _ => app.wakes.heard(notification.payload()),
         }
     }

@@ -28,7 +28,7 @@ use crate::queue::{Lease, Verdict};
 /// How long a delivery waits for its turn under `rate_per_second` before it is put back.
 const TURN_MAX: Duration = Duration::from_secs(20);
 /// Rows in one claim at most.
-const ROWS_MAX: i64 = 1_024;
+const ROWS_MAX: usize = 1_024;
 /// Deliveries in flight that an endpoint may have although few workers are free: the default of `max_in_flight`.
 const FEW: usize = 10;
 
@@ -121,6 +121,80 @@ impl Deliveries {
         Some(entry.1.clone())
     }
 
+    /// Claims what is due at the endpoints that are pushed to, and some that follow; or at those that the agents of
+    /// `pullers` pull. What comes back has a worker each: `free` at most.
+    pub(super) async fn claim_of(
+        &self,
+        pullers: Option<&[Uuid]>,
+        lease: Lease,
+        free: usize,
+        share: i32,
+    ) -> anyhow::Result<Vec<Job>> {
+        let rows_max = if pullers.is_some() { free } else { ROWS_MAX };
+        let busy = self.in_flight.busy();
+        let mut conn = self.app.kept.lend().await?;
+        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let rows = store::claim_deliveries(&mut conn, lease, (limit, share), &busy, pullers).await?;
+        conn.give_back();
+        if pullers.is_none() && rows.len() >= rows_max {
+            // Endpoints that were not come to may have something due.
+            self.app.wakes.of(Self::NAME).notify_one();
+        }
+        let mut claimed: HashMap<Uuid, Claimed> = HashMap::new();
+        let mut jobs = Vec::new();
+        for (delivery, said) in rows {
+            let target = delivery.target.clone();
+            let limit = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
+            let is_single =
+                pullers.is_some() || target.ordered || delivery.is_probe || target.rate_per_second.is_some();
+            let ahead = if is_single { 0 } else { busy.ahead_of(target.id, limit) };
+            claimed.entry(target.id).or_insert(Claimed { came: 0, limit, ahead }).came += 1;
+            let said = wire::Said {
+                event_id: delivery.event_id,
+                event_type: &delivery.event_type,
+                happened_at: said.occurred_at.unwrap_or(said.created_at),
+                data: &said.data,
+            };
+            let body = wire::body(delivery.project_id, &said);
+            let follower = Follower { delivery, body, since: Instant::now() };
+            jobs.extend(self.in_flight.take(follower, limit.min(share), is_single, jobs.len() < free));
+        }
+        self.in_flight.learn(&busy, &claimed, share);
+        Ok(jobs)
+    }
+
+    /// Waits for the delivery's turn under its rates; false if that takes too long.
+    pub(super) async fn may_go(&self, delivery: &ClaimedDelivery) -> bool {
+        let is_in_time = tokio::time::timeout(TURN_MAX, self.turn(delivery)).await.is_ok();
+        if !is_in_time {
+            self.in_flight.mark_behind(delivery.target.id);
+        }
+        is_in_time
+    }
+
+    /// Writes what was done; true if what waits at one of the endpoints may go now.
+    pub(super) async fn write(&self, done: &[Attempted]) -> anyhow::Result<bool> {
+        let now = self.app.clock.now();
+        let mut tx = self.app.kept.begin().await?;
+        let moved = store::finish_deliveries(&mut tx, done, now).await?;
+        // Where a lease has passed to someone else, so has the attempt that counts.
+        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
+        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
+        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
+        store::insert_logs(&mut tx, &tried).await?;
+        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
+        tx.commit().await?;
+        if recorded.announced {
+            warn::wake(&self.app);
+        }
+        for endpoint in recorded.closed {
+            // What it held is due.
+            self.in_flight.mark_behind(endpoint);
+        }
+        // A place is free again: what was held back by `max_in_flight` may go.
+        Ok(done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)))
+    }
+
     /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
     async fn turn(&self, delivery: &ClaimedDelivery) {
         for (is_replay, per_second) in
@@ -144,54 +218,24 @@ impl Queue for Deliveries {
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let free = usize::try_from(limit).unwrap_or(0);
         let mut jobs = self.in_flight.ready(None, free);
-        let share = Self::share(free);
-        let busy = self.in_flight.busy();
-        let mut conn = self.app.kept.lend().await?;
-        let rows = store::claim_deliveries(&mut conn, lease, ROWS_MAX, share, &busy).await?;
-        conn.give_back();
-        if rows.len() >= usize::try_from(ROWS_MAX).unwrap_or(usize::MAX) {
-            // Endpoints that were not come to may have something due.
-            self.app.wakes.of(Self::NAME).notify_one();
-        }
-        let mut claimed: HashMap<Uuid, Claimed> = HashMap::new();
-        for (delivery, said) in rows {
-            let target = delivery.target.clone();
-            let limit = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
-            let is_single = target.ordered || delivery.is_probe || target.rate_per_second.is_some();
-            let ahead = if is_single { 0 } else { busy.ahead_of(target.id, limit) };
-            claimed.entry(target.id).or_insert(Claimed { came: 0, limit, ahead }).came += 1;
-            let said = wire::Said {
-                event_id: delivery.event_id,
-                event_type: &delivery.event_type,
-                happened_at: said.occurred_at.unwrap_or(said.created_at),
-                data: &said.data,
-            };
-            let body = wire::body(delivery.project_id, &said);
-            let follower = Follower { delivery, body, since: Instant::now() };
-            jobs.extend(self.in_flight.take(follower, limit.min(share), is_single, jobs.len() < free));
-        }
-        self.in_flight.learn(&busy, &claimed, share);
+        jobs.extend(self.claim_of(None, lease, free - jobs.len(), Self::share(free)).await?);
         Ok(jobs)
     }
 
     async fn run(&self, job: Job) -> Attempted {
         // The place is free when this ends, however it ends; a probe's once that is written.
         let Job { delivery, body, slot, goes_back } = job;
-        if goes_back || tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
+        if goes_back {
             self.in_flight.mark_behind(delivery.target.id);
+            return Attempted::none(delivery, self.app.clock.now());
+        }
+        if !self.may_go(&delivery).await {
             return Attempted::none(delivery, self.app.clock.now());
         }
         let at = self.app.clock.now();
         let started = Instant::now();
         let reply = wire::send(&self.app, &delivery, body, at).await;
-        let mut attempted = decide(delivery, at, started.elapsed(), reply, schedule::spread());
-        attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
-        let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
-        let class = attempted.error_class.map_or("none", Class::as_str);
-        metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
-            .increment(1);
-        metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
-        attempted
+        judge(delivery, at, started.elapsed(), reply, slot)
     }
 
     fn next(&self, done: &Attempted) -> Option<Job> {
@@ -201,25 +245,7 @@ impl Queue for Deliveries {
     }
 
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
-        let now = self.app.clock.now();
-        let mut tx = self.app.kept.begin().await?;
-        let moved = store::finish_deliveries(&mut tx, done, now).await?;
-        // Where a lease has passed to someone else, so has the attempt that counts.
-        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
-        let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
-        let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
-        store::insert_logs(&mut tx, &tried).await?;
-        let recorded = self.health.record(&self.app, &mut tx, &tried, now).await?;
-        tx.commit().await?;
-        if recorded.announced {
-            warn::wake(&self.app);
-        }
-        for endpoint in recorded.closed {
-            // What it held is due.
-            self.in_flight.mark_behind(endpoint);
-        }
-        // A place is free again: what was held back by `max_in_flight` may go.
-        if done.iter().any(|attempted| self.in_flight.is_behind(attempted.delivery.target.id)) {
+        if self.write(done).await? {
             self.app.wakes.of(Self::NAME).notify_one();
         }
         Ok(())
@@ -227,7 +253,8 @@ impl Queue for Deliveries {
 }
 
 impl Attempted {
-    fn none(delivery: ClaimedDelivery, at: DateTime<Utc>) -> Self {
+    /// No attempt was made: the delivery goes back as it was.
+    pub(super) fn none(delivery: ClaimedDelivery, at: DateTime<Utc>) -> Self {
         let (duration, verdict) = (Duration::ZERO, None);
         Self {
             delivery,
@@ -243,6 +270,24 @@ impl Attempted {
             slot: None,
         }
     }
+}
+
+/// What follows from an attempt, whoever made it. A probe keeps its place.
+pub(super) fn judge(
+    delivery: ClaimedDelivery,
+    at: DateTime<Utc>,
+    duration: Duration,
+    reply: Result<Reply, Failure>,
+    slot: Slot,
+) -> Attempted {
+    let mut attempted = decide(delivery, at, duration, reply, schedule::spread());
+    attempted.slot = Some(slot).filter(|_| attempted.delivery.is_probe);
+    let outcome = if attempted.verdict == Some(Verdict::Done) { "sent" } else { "failed" };
+    let class = attempted.error_class.map_or("none", Class::as_str);
+    metrics::counter!("trastienda_webhook_attempts_total", "outcome" => outcome, "class" => class)
+        .increment(1);
+    metrics::histogram!("trastienda_webhook_attempt_seconds").record(attempted.duration.as_secs_f64());
+    attempted
 }
 
 fn decide(

@@ -9,14 +9,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::deliver::Deliveries;
 use super::endpoints::{parse_id, show};
 use super::model::Endpoint;
 use super::store;
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::{Error, JsonBody, Result};
-use crate::queue::worker::Queue as _;
 
 /// The route.
 pub fn router() -> OpenApiRouter<App> {
@@ -80,6 +78,6 @@ async fn enable(
     let row = store::find_endpoint(&mut tx, project, id).await?.ok_or(Error::NotFound("endpoint"))?;
     let endpoint = show(&app, &mut tx, project, row).await?;
     tx.commit().await?;
-    app.wakes.wake(Deliveries::NAME);
+    super::wake(&app);
     Ok(Json(EndpointEnabled { endpoint, backlog, backlog_count }))
 }

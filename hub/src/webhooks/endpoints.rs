@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::deliver::Deliveries;
 use super::health::Health;
 use super::model::{Endpoint, EndpointBody, EndpointCreated, MAX_IN_FLIGHT};
 use super::{schedule, store};
@@ -30,7 +29,6 @@ use crate::http::auth::Caller;
 use crate::http::idempotency::{self, IdempotencyKey, mark_replayed};
 use crate::http::pagination::{Cursor, ListQuery, Page};
 use crate::http::{Error, JsonBody, Result};
-use crate::queue::worker::Queue as _;
 
 /// How long both secrets sign when a rotation does not say: a day.
 const OVERLAP_SECONDS: i64 = 86_400;
@@ -166,7 +164,7 @@ async fn update(
     store::update_endpoint(&mut tx, caller.project.id, &row, app.clock.now()).await?;
     let endpoint = show(&app, &mut tx, caller.project.id, row).await?;
     tx.commit().await?;
-    app.wakes.wake(Deliveries::NAME);
+    super::wake(&app);
     Ok(Json(endpoint))
 }
 
@@ -261,13 +259,14 @@ async fn test(
     };
     store::insert_deliveries(&mut tx, &[row], None).await?;
     tx.commit().await?;
-    app.wakes.wake(Deliveries::NAME);
+    super::wake(&app);
     Ok((StatusCode::ACCEPTED, Json(TestSent { event: event.id, delivery })))
 }
 
 /// What only the hub knows: whether the address may be called, and what the plan offers.
 async fn check_allowed(app: &App, caller: &Caller, body: &EndpointBody) -> Result<()> {
-    if let Some(url) = &body.url {
+    // What the agent pulls, the hub does not call.
+    if let Some(url) = body.url.as_ref().filter(|url| url.scheme() != "agent") {
         app.outbound.check_url(url).await.map_err(|refused| Error::field("/url", refused.to_string()))?;
     }
     if body.ordered == Some(true) && !caller.feature("ordered_webhooks") {

@@ -13,6 +13,9 @@ pub(super) enum Failure {
     Seal(#[from] SealError),
     #[error("the delivery cannot be put into a request: {0}")]
     Build(String),
+    /// What an agent says of its call to the application.
+    #[error("{1}")]
+    Reported(Class, String),
 }
 
 /// What kind of failure it was.
@@ -37,6 +40,12 @@ pub enum Class {
 }
 
 impl Class {
+    /// Reads the word for a failure of the way to the receiver, as an agent reports it.
+    pub(super) fn of_the_way(text: &str) -> Option<Self> {
+        let all = [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Broken, Self::RefusedAddress];
+        all.into_iter().find(|class| class.as_str() == text)
+    }
+
     /// The word used in JSON, SQL and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +67,7 @@ impl Failure {
             Self::Send(SendError::Refused(_)) => Class::RefusedAddress,
             Self::Send(SendError::Failed(error)) => class_of(error),
             Self::Seal(_) | Self::Build(_) => Class::Hub,
+            Self::Reported(class, _) => *class,
         }
     }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::deliver::{Deliveries, Job};
 use super::in_flight::{Expected, Room, Slot};
+use super::pull::Pulled;
 use super::store::{self, ClaimedDelivery, NewDelivery, Target};
 use super::{warn, wire};
 use crate::app::App;
@@ -61,7 +62,7 @@ impl Subscriber for FanOut {
                                 .get_or_insert_with(|| wire::body(event.project_id.uuid(), &event.into()));
                             fanned.take(reserved, claimed(&row, lease), body.clone());
                         }
-                        None => fanned.waiting.push(target.id),
+                        None => fanned.waiting.push(target.clone()),
                     }
                     rows.push(row);
                 }
@@ -117,7 +118,7 @@ impl Targets {
 /// What was reserved for a delivery that needs no claim.
 enum Reserved {
     /// A worker and a place at the endpoint.
-    Now(Place<Deliveries>, Slot),
+    Now(Worker, Slot),
     /// A place behind those that are under way.
     Next(Expected),
 }
@@ -127,11 +128,30 @@ fn reserve(app: &App, target: &Target) -> Option<Reserved> {
     if target.is_holding || target.ordered || target.rate_per_second.is_some() {
         return None;
     }
+    if target.is_pulled() {
+        let (place, slot) = app.pull.reserve(target)?;
+        return Some(Reserved::Now(Worker::Pulled(place), slot));
+    }
     let workers = app.deliveries.get()?;
     let limit = target.max_in_flight.min(Deliveries::share(workers.free()));
     match workers.queue()?.in_flight.room(target.id, limit)? {
-        Room::Now(slot) => Some(Reserved::Now(workers.reserve()?, slot)),
+        Room::Now(slot) => Some(Reserved::Now(Worker::Pushed(workers.reserve()?), slot)),
         Room::Next(expected) => Some(Reserved::Next(expected)),
+    }
+}
+
+/// A worker that waits for one delivery, of either kind.
+enum Worker {
+    Pushed(Place<Deliveries>),
+    Pulled(Place<Pulled>),
+}
+
+impl Worker {
+    fn run(self, job: Job) {
+        match self {
+            Self::Pushed(place) => place.run(job),
+            Self::Pulled(place) => place.run(job),
+        }
     }
 }
 
@@ -154,9 +174,9 @@ fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
 /// wait for a claim.
 #[derive(Default)]
 struct Fanned {
-    at_once: Vec<(Place<Deliveries>, Job)>,
+    at_once: Vec<(Worker, Job)>,
     next: Vec<(Expected, ClaimedDelivery, Bytes)>,
-    waiting: Vec<Uuid>,
+    waiting: Vec<Arc<Target>>,
 }
 
 impl Fanned {
@@ -191,18 +211,23 @@ fn follow(app: &App, next: Vec<(Expected, ClaimedDelivery, Bytes)>) {
 
 impl Followed for Fanned {
     fn committed(self: Box<Self>, app: &App) {
-        for (place, job) in self.at_once {
-            place.run(job);
+        for (worker, job) in self.at_once {
+            worker.run(job);
         }
         if !self.next.is_empty() {
             follow(app, self.next);
         }
-        if self.waiting.is_empty() {
+        let (pulled, pushed): (Vec<_>, Vec<_>) =
+            self.waiting.into_iter().partition(|target| target.is_pulled());
+        for target in &pulled {
+            app.pull.is_due(target);
+        }
+        if pushed.is_empty() {
             return;
         }
         if let Some(queue) = app.deliveries.get().and_then(HandOver::queue) {
-            for endpoint in self.waiting {
-                queue.in_flight.mark_behind(endpoint);
+            for target in pushed {
+                queue.in_flight.mark_behind(target.id);
             }
         }
         app.wakes.wake(Deliveries::NAME);

@@ -45,7 +45,7 @@ struct Endpoint {
     limit: i32,
     behind: bool,
     is_slow: bool,
-    /// It is ordered, has a rate or a probe under way: what follows would have to be thought of one by one.
+    /// It is pulled, ordered, has a rate or a probe under way: nothing follows by itself.
     is_single: bool,
     /// Places in `following` for deliveries that are being written.
     expected: i32,
@@ -136,7 +136,8 @@ impl InFlight {
         let mut endpoints = self.lock();
         let entry = endpoints.by_id.entry(endpoint).or_default();
         (entry.limit, entry.is_single) = (limit, is_single);
-        if has_worker && entry.running < limit {
+        // Of a single one no more is claimed than may go.
+        if has_worker && (is_single || entry.running < limit) {
             entry.running += 1;
             return Some(follower.goes(Slot { in_flight: self.clone(), endpoint }));
         }

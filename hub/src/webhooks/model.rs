@@ -9,6 +9,7 @@ use trastienda_protocol::check::{self, Errors, Fields};
 use trastienda_protocol::event::EventPattern;
 use trastienda_protocol::ids::{DeliveryId, EndpointId, EventId};
 use trastienda_protocol::problem::FieldError;
+use trastienda_protocol::pull::AgentPath;
 use utoipa::ToSchema;
 
 /// Deliveries in flight to an endpoint that does not say.
@@ -149,15 +150,16 @@ fn int(min: i32, max: i32) -> impl Fn(&Value) -> Result<i32, String> {
 
 fn url(value: &Value) -> Result<url::Url, String> {
     let text = check::line(1, 2_048)(value)?;
-    let url = url::Url::parse(&text)
-        .map_err(|error| format!("must be an absolute URL, as `https://shop.example.com/hook`: {error}"))?;
+    let malformed = |error| format!("must be an absolute URL, as `https://shop.example.com/hook`: {error}");
+    if text.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("agent:")) {
+        // Checked as it stands: a URL's parser mends what it reads.
+        let path = AgentPath::of_url(&text).map_err(|error| error.to_string())?;
+        return url::Url::parse(&path.url()).map_err(malformed);
+    }
+    let url = url::Url::parse(&text).map_err(malformed)?;
     match url.scheme() {
         "https" | "http" => Ok(url),
-        "agent" => {
-            Err("deliveries pulled by an agent are not offered by this version; give an `https://` address"
-                .to_owned())
-        }
-        _ => Err("must start with `https://`".to_owned()),
+        _ => Err("must start with `https://` (or be `agent:///` and a path)".to_owned()),
     }
 }
 

@@ -89,7 +89,7 @@ async fn replay(
     let replay = Replay::parse(&body, now)?;
     let queued = start(&app.db, &*app.ids, (caller.project.id, id), &replay, now).await?;
     if !replay.dry_run {
-        app.wakes.wake(Deliveries::NAME);
+        super::wake(&app);
         app.wakes.wake(Replays::NAME);
     }
     Ok((StatusCode::ACCEPTED, Json(Replayed { queued })))

@@ -7,7 +7,6 @@
 use anyhow::Context as _;
 use chrono::TimeDelta;
 
-use super::deliver::Deliveries;
 use super::store::{self, ClaimedReplay};
 use crate::app::App;
 use crate::queue::Lease;
@@ -49,7 +48,7 @@ impl Queue for Replays {
             any |= self.step(replay).await.with_context(|| format!("the replay {}", replay.id))?;
         }
         if any {
-            self.app.wakes.wake(Deliveries::NAME);
+            super::wake(&self.app);
         }
         Ok(())
     }

@@ -7,14 +7,12 @@ use trastienda_protocol::ids::{DeliveryId, EndpointId, Id as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::deliver::Deliveries;
 use super::model::{Delivery, DeliveryDetail};
 use super::{enable, endpoints, recovery, store};
 use crate::app::App;
 use crate::http::auth::Caller;
 use crate::http::pagination::{Cursor, ListQuery, Page};
 use crate::http::{Error, Result};
-use crate::queue::worker::Queue as _;
 
 /// The slice's routes.
 pub fn router() -> OpenApiRouter<App> {
@@ -78,7 +76,7 @@ async fn retry(
             detail: "the delivery is being sent right now".to_owned(),
         });
     }
-    app.wakes.wake(Deliveries::NAME);
+    super::wake(&app);
     let delivery =
         store::find_delivery(&mut conn, caller.project.id, id).await?.ok_or(Error::NotFound("delivery"))?;
     Ok((StatusCode::ACCEPTED, Json(delivery)))

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trastienda_protocol::ids::{EventId, Id as _, ProjectId};
+use trastienda_protocol::pull::{EXCERPT_MAX, REQUEST_ID_HEADERS};
 use trastienda_protocol::webhook::{self, Secret};
 use url::Url;
 use uuid::Uuid;
@@ -23,11 +24,7 @@ use crate::seal::SealError;
 
 /// Names a replayed delivery on the wire.
 const REPLAY_HEADER: &str = "trastienda-replay";
-/// Where receivers put their own name for a request.
-const REQUEST_ID_HEADERS: [&str; 4] = ["x-request-id", "request-id", "x-correlation-id", "cf-ray"];
 const REQUEST_ID_MAX: usize = 128;
-/// Bytes of a reply that are kept.
-const EXCERPT_MAX: usize = 1_024;
 
 /// The parts of an event that go over the wire.
 #[derive(Debug, Clone, Copy)]
@@ -95,18 +92,10 @@ pub(super) async fn send(
     body: Bytes,
     now: DateTime<Utc>,
 ) -> Result<Reply, Failure> {
-    let signed =
-        signed_headers(delivery.event_id, now.timestamp(), &body, &secrets(app, &delivery.target, now)?);
     let url = Url::parse(&delivery.target.url).map_err(|error| Failure::Build(error.to_string()))?;
     let mut request = app.outbound.request(Method::POST, url);
-    for (name, value) in own_headers(app, &delivery.target)? {
+    for (name, value) in headers(app, delivery, &body, now)? {
         request = request.header(name, value);
-    }
-    for (name, value) in signed {
-        request = request.header(name, value);
-    }
-    if delivery.is_replay {
-        request = request.header(REPLAY_HEADER, delivery.delivery_id().to_string());
     }
     let request = request.body(body).build().map_err(|error| Failure::Build(error.to_string()))?;
     let response = app.outbound.send(request).await?;
@@ -114,6 +103,23 @@ pub(super) async fn send(
     let retry_after = retry_after(response.headers(), now);
     let request_id = request_id(response.headers());
     Ok(Reply { status, retry_after, request_id, excerpt: read_excerpt(response).await })
+}
+
+/// All headers of an attempt: the endpoint's own, the signature, and the mark of a replay.
+pub(super) fn headers(
+    app: &App,
+    delivery: &ClaimedDelivery,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Vec<(String, String)>, SealError> {
+    let secrets = secrets(app, &delivery.target, now)?;
+    let signed = signed_headers(delivery.event_id, now.timestamp(), body, &secrets);
+    let mut headers = own_headers(app, &delivery.target)?;
+    headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
+    if delivery.is_replay {
+        headers.push((REPLAY_HEADER.to_owned(), delivery.delivery_id().to_string()));
+    }
+    Ok(headers)
 }
 
 /// The headers that say what it is and who says so: one signature per secret.
@@ -172,13 +178,13 @@ async fn read_excerpt(response: reqwest::Response) -> String {
 }
 
 /// What the receiver calls the request, so that both sides can find it in their logs.
-fn request_id(headers: &reqwest::header::HeaderMap) -> Option<String> {
+pub(super) fn request_id(headers: &reqwest::header::HeaderMap) -> Option<String> {
     let text = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?.trim();
     Some(text.chars().take(REQUEST_ID_MAX).collect::<String>()).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &reqwest::header::HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub(super) fn retry_after(headers: &reqwest::header::HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // What no number can hold is long enough.

@@ -19,6 +19,7 @@ mod notifications;
 mod operations;
 mod payments;
 mod plans;
+mod pull;
 mod retention;
 mod several;
 mod support;

@@ -38,6 +38,11 @@ impl Processes {
     }
 }
 
+/// CPU seconds that a process has used until now.
+pub(crate) fn cpu_seconds_of(pid: u32) -> anyhow::Result<f64> {
+    Ok(seconds(fields(pid).context("a process's /proc")?.own))
+}
+
 /// Linux tells user space in hundredths of a second (`USER_HZ`).
 #[expect(clippy::cast_precision_loss, reason = "far less than 2^52 ticks")]
 fn seconds(ticks: u64) -> f64 {

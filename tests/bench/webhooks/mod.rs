@@ -3,6 +3,7 @@
 pub(crate) mod cost;
 mod large;
 pub(crate) mod load;
+mod pull;
 mod receiver;
 mod rows;
 

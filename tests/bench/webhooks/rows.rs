@@ -45,6 +45,7 @@ pub(super) async fn measure(bench: &mut Bench, runs: usize, wanted: &str) -> any
     if wants("large") {
         super::large::measure(bench, runs).await?;
     }
+    super::pull::measure(bench, runs, wanted).await?;
     if wants("memory") {
         let now = bench.processes()?.hub_memory()?;
         row("memory: hub resident, MB: idle, loaded", &format!("{idle:.0}, {:.0}", loaded.max(now)));

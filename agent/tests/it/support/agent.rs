@@ -58,6 +58,7 @@ impl TestAgent {
             api_key: hub.key(),
             socket: directory.path().join("run/agent.sock"),
             listen: None,
+            app_url: None,
             data_dir: directory.path().join("data"),
             durability: Durability::Disk,
             limits: Limits { max_bytes: 64 * 1024 * 1024, max_rows: 100_000 },

@@ -2,7 +2,8 @@
 //!
 //! The right to send it is a hub's number in the endpoint's row, taken by one update: of several hubs one gets it, and
 //! its claim takes one delivery while nothing of that endpoint is in flight there. The attempt's outcome takes the right
-//! away again, with the lease, in one transaction. A hub that dies with it loses it to the next.
+//! away again, with the lease, in one transaction. A hub that dies with it loses it to the next. For an endpoint that
+//! agents pull, only a hub at which one waits may have it.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::app::App;
 use crate::queue::members;
 use crate::queue::worker::Queue as _;
 use crate::webhooks::deliver::Deliveries;
-use crate::webhooks::store;
+use crate::webhooks::{pull, store};
 
 const LOOK: Duration = Duration::from_secs(1);
 /// A hub that has only just joined may not be in the list of the living yet.
@@ -38,9 +39,10 @@ async fn look(app: &App) -> anyhow::Result<()> {
         return Ok(());
     }
     let alive = members::list_alive(&app.db).await?;
-    if store::grant_probes(&app.db, hub, &alive, now, now - JOINING).await? > 0 {
+    if store::grant_probes(&app.db, hub, (&alive, &pull::pullers(app)), now, now - JOINING).await? > 0 {
         // The right is this hub's alone.
         app.wakes.of(Deliveries::NAME).notify_one();
+        app.pull.exchange.look_everywhere();
     }
     Ok(())
 }

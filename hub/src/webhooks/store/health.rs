@@ -100,11 +100,12 @@ pub(crate) async fn has_open_circuits(db: &PgPool, now: DateTime<Utc>) -> sqlx::
     .await
 }
 
-/// Gives this hub the right to one probe for each circuit whose open time is over, unless a living hub has it.
+/// Gives this hub the right to one probe for each circuit whose open time is over, unless a living hub has it. Endpoints
+/// that agents pull: only those of `pullers`.
 pub(crate) async fn grant_probes(
     db: &PgPool,
     hub: i32,
-    alive: &[i32],
+    (alive, pullers): (&[i32], &[Uuid]),
     now: DateTime<Utc>,
     joined_before: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
@@ -114,12 +115,20 @@ pub(crate) async fn grant_probes(
         set probe_hub = $1, probe_granted_at = $3
         where open_until <= $3
           and disabled_at is null
-          and (probe_hub is null or (probe_hub <> all($2) and probe_granted_at < $4))
+          and (
+              probe_hub is null
+              or (probe_hub <> all($2) and probe_granted_at < $4)
+              -- Its agents poll elsewhere by now, and no lease is so long.
+              or (starts_with(url, 'agent:') and probe_hub <> $1 and probe_granted_at < $6)
+          )
+          and (not starts_with(url, 'agent:') or project_id = any($5))
         "#,
         hub,
         alive,
         now,
         joined_before,
+        pullers,
+        now - crate::queue::LEASE * 2,
     )
     .execute(db)
     .await?;

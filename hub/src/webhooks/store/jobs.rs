@@ -34,6 +34,13 @@ pub(crate) struct Target {
     pub(crate) previous_secret_expires_at: Option<DateTime<Utc>>,
 }
 
+impl Target {
+    /// Whether the project's agents pull what goes there.
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.url.starts_with(trastienda_protocol::pull::SCHEME)
+    }
+}
+
 /// The projects' endpoints, disabled ones too: their deliveries wait. In one order, so that two transactions take the
 /// locks of ordered endpoints alike.
 pub(crate) async fn list_targets(conn: &mut PgConnection, projects: &[Uuid]) -> sqlx::Result<Vec<Target>> {
@@ -173,13 +180,14 @@ pub(crate) struct Said {
 }
 
 /// Claims due deliveries. Each enabled endpoint of an active project is asked by itself for as many as it has
-/// places (`share` at most) and for some that follow, so a backlog of one is never walked through for another.
+/// places (`share` at most) and for some that follow, so a backlog of one is never walked through for another. `pullers`:
+/// those of these projects that agents pull, instead of those that are pushed to; nothing follows there.
 pub(crate) async fn claim_deliveries(
     conn: &mut PgConnection,
     lease: Lease,
-    limit: i64,
-    share: i32,
+    (limit, share): (i64, i32),
     busy: &Busy,
+    pullers: Option<&[Uuid]>,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {
     let rows = sqlx::query!(
         r#"
@@ -205,13 +213,15 @@ pub(crate) async fn claim_deliveries(
                 -- While the circuit is open the hub with the right to the probe takes one.
                 limit greatest(
                     least(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end, $8)
-                    + case when e.ordered or e.open_until is not null or e.rate_per_second is not null then 0
+                    + case when $11::uuid[] is not null or e.ordered or e.open_until is not null or e.rate_per_second is not null then 0
                            else coalesce(busy.ahead, e.max_in_flight * $10::integer) end
                     - coalesce(busy.in_hand, 0), 0)
                 -- Another hub's claim is under way on these rows.
                 for update skip locked
             ) d
             where e.disabled_at is null and (e.open_until is null or e.probe_hub = $6)
+              and starts_with(e.url, 'agent:') = ($11::uuid[] is not null)
+              and ($11 is null or e.project_id = any($11))
             limit $2
         ),
         claimed as (
@@ -240,6 +250,7 @@ pub(crate) async fn claim_deliveries(
         share,
         &busy.ahead,
         busy.ahead_each,
+        pullers,
     )
     .fetch_all(conn)
     .await?;

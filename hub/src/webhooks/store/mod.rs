@@ -4,6 +4,7 @@ mod deliveries;
 mod endpoints;
 mod health;
 mod jobs;
+mod pulled;
 mod recovery;
 mod replays;
 
@@ -11,5 +12,6 @@ pub(crate) use deliveries::*;
 pub(crate) use endpoints::*;
 pub(crate) use health::*;
 pub(crate) use jobs::*;
+pub(crate) use pulled::*;
 pub(crate) use recovery::*;
 pub(crate) use replays::*;

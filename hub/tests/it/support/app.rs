@@ -100,6 +100,7 @@ impl TestApp {
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),
             outbound_allow: "127.0.0.0/8".parse().unwrap(),
             outbound_manner: Manner::default(),
+            pull_manner: trastienda_hub::webhooks::pull::Manner::default(),
             smtp_url: None,
             mail_from: "Tienda <tienda@example.com>".parse().unwrap(),
             operator_email: None,

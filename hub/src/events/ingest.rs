@@ -244,7 +244,9 @@ pub async fn emit_all(
     let list: Vec<(&Event, &[u8; 32])> = rows.iter().map(|(event, digest)| (event, digest)).collect();
     store::insert_events(conn, &list).await?;
     let events: Vec<&Event> = rows.iter().map(|(event, _)| event).collect();
-    events.iter().for_each(|event| group::count(event));
+    for event in &events {
+        group::count(event);
+    }
     let mut followed = Vec::new();
     for subscriber in &app.subscribers {
         followed.push(subscriber.on_events(app, conn, &events, at_once).await?);

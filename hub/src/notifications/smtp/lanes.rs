@@ -52,7 +52,7 @@ struct State {
 /// The lanes of one hub.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    lanes: Arc<Mutex<HashMap<Lane, State>>>,
+    states: Arc<Mutex<HashMap<Lane, State>>>,
     operators_max: usize,
     /// How long a claimed mail waits for its turn.
     patience: Duration,
@@ -88,7 +88,7 @@ impl std::fmt::Debug for Lanes {
 impl Lanes {
     /// None taken.
     pub(crate) fn new(operators_max: usize, freed: Arc<Notify>) -> Self {
-        Self { lanes: Arc::default(), operators_max, patience: WAIT_MAX, freed }
+        Self { states: Arc::default(), operators_max, patience: WAIT_MAX, freed }
     }
 
     /// Mails at once, if all is well.
@@ -139,7 +139,7 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Lane, State>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -239,13 +239,14 @@ mod tests {
     fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
         match value {
             Value::Object(map) => {
-                map.iter().for_each(|(name, value)| leaves(value, format!("{path}/{name}"), found));
+                for (name, value) in map {
+                    leaves(value, format!("{path}/{name}"), found);
+                }
             }
             Value::Array(items) => {
-                items
-                    .iter()
-                    .enumerate()
-                    .for_each(|(index, value)| leaves(value, format!("{path}/{index}"), found));
+                for (index, value) in items.iter().enumerate() {
+                    leaves(value, format!("{path}/{index}"), found);
+                }
             }
             _ => found.push(path),
         }

@@ -70,26 +70,22 @@ impl Exim {
 
     /// By STARTTLS, trusting its certificate.
     pub(crate) fn starttls(&self) -> SecretString {
-        self.url("smtp", LOGIN, self.starttls, &format!("tls=required&ca={}", self.certificate()))
+        url("smtp", LOGIN, self.starttls, &format!("tls=required&ca={}", self.certificate()))
     }
 
     /// By TLS from the first byte.
     pub(crate) fn tls(&self) -> SecretString {
-        self.url("smtps", LOGIN, self.tls, &format!("ca={}", self.certificate()))
+        url("smtps", LOGIN, self.tls, &format!("ca={}", self.certificate()))
     }
 
     /// With a password that is not the right one.
     pub(crate) fn with_a_wrong_password(&self) -> SecretString {
-        self.url("smtps", "tienda:hunter22@", self.tls, &format!("ca={}", self.certificate()))
+        url("smtps", "tienda:hunter22@", self.tls, &format!("ca={}", self.certificate()))
     }
 
     /// Trusting nobody but the public authorities.
     pub(crate) fn with_an_unknown_certificate(&self) -> SecretString {
-        self.url("smtp", LOGIN, self.starttls, "tls=required")
-    }
-
-    fn url(&self, scheme: &str, login: &str, port: u16, query: &str) -> SecretString {
-        SecretString::from(format!("{scheme}://{login}localhost:{port}?{query}"))
+        url("smtp", LOGIN, self.starttls, "tls=required")
     }
 
     fn certificate(&self) -> String {
@@ -115,6 +111,10 @@ impl Drop for Exim {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn url(scheme: &str, login: &str, port: u16, query: &str) -> SecretString {
+    SecretString::from(format!("{scheme}://{login}localhost:{port}?{query}"))
 }
 
 fn read(mail: &Path) -> Value {

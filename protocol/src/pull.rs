@@ -410,15 +410,12 @@ mod tests {
             while at < bytes.len() {
                 let digits = bytes.get(at + 1).zip(bytes.get(at + 2));
                 let byte = digits.and_then(|(a, b)| Some(hex_digit(*a)? * 16 + hex_digit(*b)?));
-                match byte.filter(|_| bytes[at] == b'%') {
-                    Some(byte) => {
-                        decoded.push(byte);
-                        at += 3;
-                    }
-                    None => {
-                        decoded.push(bytes[at]);
-                        at += 1;
-                    }
+                if let Some(byte) = byte.filter(|_| bytes[at] == b'%') {
+                    decoded.push(byte);
+                    at += 3;
+                } else {
+                    decoded.push(bytes[at]);
+                    at += 1;
                 }
             }
             text = String::from_utf8_lossy(&decoded).into_owned();

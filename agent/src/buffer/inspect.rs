@@ -87,7 +87,7 @@ impl Inspector {
     pub fn list(&self, which: Which, limit: u32) -> Result<Vec<Kept>, StorageError> {
         let sql = format!("{} ORDER BY seq LIMIT ?1", select(which));
         let mut statement = self.0.prepare(&sql)?;
-        let rows = statement.query_map([limit], |row| kept(row))?;
+        let rows = statement.query_map([limit], kept)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Doctor {
 pub(super) async fn run(doctor: &Doctor) -> Result<(), Complaint> {
     let config = read(&doctor.settings)?;
     let mut findings = Findings::default();
-    findings.good("La configuración es válida.");
+    good("La configuración es válida.");
     disk(&config, &mut findings);
     agent(&config, &mut findings).await;
     hub(&config, &mut findings).await;
@@ -32,16 +32,16 @@ pub(super) async fn run(doctor: &Doctor) -> Result<(), Complaint> {
     Err(vec![format!("{} cosas por arreglar.", findings.bad)])
 }
 
+fn good(text: &str) {
+    say(&format!("bien  {text}"));
+}
+
 #[derive(Default)]
 struct Findings {
     bad: usize,
 }
 
 impl Findings {
-    fn good(&mut self, text: &str) {
-        say(&format!("bien  {text}"));
-    }
-
     fn bad(&mut self, text: &str) {
         self.bad += 1;
         say(&format!("MAL   {text}"));
@@ -57,12 +57,12 @@ fn disk(config: &Config, findings: &mut Findings) {
              TRASTIENDA_DURABILITY=process",
             took.as_millis()
         )),
-        Ok(took) => findings.good(&format!("{directory} asegura un dato en {} µs.", took.as_micros())),
+        Ok(took) => good(&format!("{directory} asegura un dato en {} µs.", took.as_micros())),
     }
     match Inspector::open(&config.data_dir) {
-        Ok(None) => findings.good("Todavía no hay búfer; el primer arranque lo crea."),
+        Ok(None) => good("Todavía no hay búfer; el primer arranque lo crea."),
         Ok(Some(inspector)) => match inspector.list(Which::Dead, 1) {
-            Ok(dead) if dead.is_empty() => findings.good("No hay cartas muertas."),
+            Ok(dead) if dead.is_empty() => good("No hay cartas muertas."),
             Ok(_) => findings.bad("Hay cartas muertas: véalas con `trastienda-agent queue list dead`."),
             Err(error) => findings.bad(&format!("El búfer no se puede leer: {error}")),
         },
@@ -92,7 +92,7 @@ async fn agent(config: &Config, findings: &mut Findings) {
     let socket = config.socket.display();
     match local_client::status(&config.socket).await {
         Ok(status) => {
-            findings.good(&format!("El agente responde en {socket} (versión {}).", status.agent.version));
+            good(&format!("El agente responde en {socket} (versión {}).", status.agent.version));
             if status.damaged_databases > 0 {
                 findings
                     .bad("Hay bases dañadas: `trastienda-agent queue recover` trae lo que se pueda leer.");
@@ -115,7 +115,7 @@ async fn hub(config: &Config, findings: &mut Findings) {
     match answered {
         Ok((id, project)) => {
             let name = project["name"].as_str().unwrap_or_default().to_owned();
-            findings.good(&format!("El hub acepta la clave: proyecto {id} ({name})."));
+            good(&format!("El hub acepta la clave: proyecto {id} ({name})."));
             if let Some(skew) = hub.clock_skew(&clock).await
                 && skew.abs() > chrono::TimeDelta::minutes(2)
             {

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Fresh,
     /// Events, oldest first.
     Backlog,
+    /// The same beside it, while there is more than a batch: the next is written while the hub works on one.
+    SecondBacklog,
 }
 
 /// A lane at work.
@@ -164,7 +166,8 @@ impl Worker {
         let buffer = &self.core.buffer;
         let lane = match self.kind {
             Kind::Urgent => Lane::Urgent,
-            Kind::Backlog => Lane::Backlog,
+            Kind::SecondBacklog if buffer.totals().rows <= BATCH_OPERATIONS_MAX as u64 => return Ok(None),
+            Kind::Backlog | Kind::SecondBacklog => Lane::Backlog,
             Kind::Fresh => match self.memory.lock().fresh_after {
                 Some(after) => Lane::Fresh { after },
                 None => return Ok(None),
@@ -175,18 +178,17 @@ impl Worker {
         let wanted = Wanted { lane, now, max_rows: self.size, max_bytes: BATCH_BYTES, not_before };
         let claim = buffer.claim(wanted).await?;
         match (self.kind, claim.more) {
-            (Kind::Urgent, _) => {}
+            (Kind::Urgent, _) | (Kind::Fresh | Kind::SecondBacklog, false) => {}
             // The backlog is over, or what came while it was sent has become one itself.
             (Kind::Backlog, false) => self.memory.lock().fresh_after = None,
-            (Kind::Backlog, true) if self.memory.lock().fresh_after.is_some() => {}
-            (Kind::Backlog | Kind::Fresh, true) => {
+            (Kind::Backlog | Kind::SecondBacklog, true) if self.memory.lock().fresh_after.is_some() => {}
+            (Kind::Backlog | Kind::SecondBacklog | Kind::Fresh, true) => {
                 let newest = buffer.newest().await?;
                 let known = self.memory.lock().fresh_after.replace(newest);
                 if known.is_none() {
                     tracing::info!("there is a backlog: what comes from now on goes beside it");
                 }
             }
-            (Kind::Fresh, false) => {}
         }
         Ok(Some(claim))
     }

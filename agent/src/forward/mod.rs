@@ -32,8 +32,7 @@ use backoff::Backoff;
 use lane::{Kind, Worker};
 use memory::Memory;
 
-/// Two for the backlog: while the hub works on one batch, the next is written.
-const LANES: [Kind; 4] = [Kind::Urgent, Kind::Fresh, Kind::Backlog, Kind::Backlog];
+const LANES: [Kind; 4] = [Kind::Urgent, Kind::Fresh, Kind::Backlog, Kind::SecondBacklog];
 
 /// What to do after a step.
 #[derive(Debug)]
@@ -106,17 +105,16 @@ async fn work(
             }
             trouble
         } else {
-            match tokio::select! {
+            let verifying = tokio::select! {
                 () = stop.cancelled() => return,
                 next = project::verify(core) => next,
-            } {
-                Err(trouble) => trouble,
-                Ok(()) => {
-                    core.hub_view.set(HubState::Up, core.clock.now());
-                    verified = true;
-                    continue;
-                }
-            }
+            };
+            let Err(trouble) = verifying else {
+                core.hub_view.set(HubState::Up, core.clock.now());
+                verified = true;
+                continue;
+            };
+            trouble
         };
         core.hub_view.set(trouble.state, core.clock.now());
         // Before anything is sent again, the key and its project are looked at again.

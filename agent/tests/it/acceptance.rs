@@ -259,3 +259,44 @@ async fn payments_wait_here_only_when_asked_to_and_never_after_their_time() {
     let retry = format!("/agent/dead-letters/{}/retry", kept.json()["id"].as_str().unwrap());
     assert_eq!(client.post(&retry, &[], &json!({})).await.status, 404);
 }
+
+#[tokio::test]
+async fn too_little_free_disk_refuses_new_calls_until_there_is_more() {
+    let hub = StubHub::start().await;
+    let agent = TestAgent::start_with(&hub, |config| config.limits.min_free = Some(u64::MAX)).await;
+    let refused = agent.client().await.post("/v1/events", &[], &event(1)).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (507, "buffer_full"));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("TRASTIENDA_BUFFER_MIN_FREE"));
+    let mut config = agent.config.clone();
+    config.limits.min_free = Some(0);
+    agent.agent().reload(&config).unwrap();
+    assert_eq!(agent.client().await.post("/v1/events", &[], &event(1)).await.status, 202);
+}
+
+#[tokio::test]
+async fn calls_wait_for_as_long_as_it_takes_unless_an_age_is_set() {
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    assert_eq!(agent.client().await.post("/v1/events", &[], &event(1)).await.status, 202);
+    agent.clock.advance(TimeDelta::days(400));
+    agent.stop().await;
+    agent.start_again().await;
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    assert_eq!(hub.taken().len(), 1);
+
+    hub.go().await;
+    let old = agent.client().await.post("/v1/events", &[], &event(2)).await.json()["id"].clone();
+    agent.clock.advance(TimeDelta::hours(13));
+    let young = agent.client().await.post("/v1/events", &[], &event(3)).await.json()["id"].clone();
+    agent.stop().await;
+    agent.config.max_age = Some(TimeDelta::hours(12));
+    agent.start_again().await;
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    let dead = agent.client().await.get("/agent/dead-letters").await.json();
+    assert_eq!((&dead["data"][0]["id"], &dead["data"][0]["reason"]), (&old, &json!("expired")));
+    assert!(
+        hub.taken().contains_key(young.as_str().unwrap()) && !hub.taken().contains_key(old.as_str().unwrap())
+    );
+}

@@ -3,6 +3,7 @@
 mod acceptance;
 mod crash;
 mod damage;
+mod depth;
 mod doors;
 mod features;
 mod forward;
@@ -11,4 +12,5 @@ mod model;
 mod operating;
 mod process;
 mod support;
+mod tls;
 mod upgrade;

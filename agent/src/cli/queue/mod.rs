@@ -164,22 +164,18 @@ fn export(options: &Export) -> Result<(), Complaint> {
 }
 
 async fn retry(options: &Retry) -> Result<(), Complaint> {
-    let ids = match &options.id {
-        Some(id) => vec![id.clone()],
-        None => {
-            let dead = options.place.inspect()?.list(Which::Dead, u32::MAX).map_err(one)?;
-            dead.into_iter().filter(|call| call.state != "expired").map(|call| call.id).collect()
-        }
+    let ids = if let Some(id) = &options.id {
+        vec![id.clone()]
+    } else {
+        let dead = options.place.inspect()?.list(Which::Dead, u32::MAX).map_err(one)?;
+        dead.into_iter().filter(|call| call.state != "expired").map(|call| call.id).collect()
     };
     for id in &ids {
         let (kind, uuid) = parse_id(id).ok_or_else(|| not_there(id))?;
-        match local_client::retry(&options.place.socket(), id).await.map_err(one)? {
-            Some(()) => {}
-            None => {
-                let revived = options.place.open(|buffer| async move { buffer.revive(kind, uuid).await });
-                if !revived.await? {
-                    return Err(not_there(id));
-                }
+        if local_client::retry(&options.place.socket(), id).await.map_err(one)?.is_none() {
+            let revived = options.place.open(|buffer| async move { buffer.revive(kind, uuid).await });
+            if !revived.await? {
+                return Err(not_there(id));
             }
         }
     }
@@ -189,13 +185,10 @@ async fn retry(options: &Retry) -> Result<(), Complaint> {
 
 async fn discard(options: &One) -> Result<(), Complaint> {
     let (kind, uuid) = parse_id(&options.id).ok_or_else(|| not_there(&options.id))?;
-    match local_client::discard(&options.place.socket(), &options.id).await.map_err(one)? {
-        Some(()) => {}
-        None => {
-            let gone = options.place.open(|buffer| async move { buffer.discard(kind, uuid).await });
-            if !gone.await? {
-                return Err(not_there(&options.id));
-            }
+    if local_client::discard(&options.place.socket(), &options.id).await.map_err(one)?.is_none() {
+        let gone = options.place.open(|buffer| async move { buffer.discard(kind, uuid).await });
+        if !gone.await? {
+            return Err(not_there(&options.id));
         }
     }
     say(&format!("{} descartada.", options.id));

@@ -1,5 +1,5 @@
 # The ways in. Each recipe is a line or two; CI calls the same ones.
-.PHONY: demo up test check prepare soak bench clean
+.PHONY: demo up test check prepare chaos soak bench clean
 
 demo: setup           ## sets up what is missing, runs an order through everything and says what happened
 	@scripts/demo.sh
@@ -16,7 +16,10 @@ check: setup          ## formatting, lints, documentation, licences, freshness, 
 prepare: setup        ## .sqlx/ and docs/openapi.json anew
 	@scripts/postgres.sh scripts/prepare.sh
 
-soak: setup           ## what is too long for `test`: the extension's memory under valgrind, many calls
+chaos: setup          ## every misfortune by a seed, and every promise after it: CHAOS="--seed 7 --steps 200"
+	@scripts/chaos.sh $(CHAOS)
+
+soak: setup           ## what is too long for `test`: 2,000 kills, a million calls, the extension under valgrind
 	@scripts/soak.sh
 
 bench: setup          ## comparisons, as ratios and medians

@@ -5,10 +5,10 @@ set -euo pipefail
 
 packages=(
   build-essential pkg-config curl procps
-  php8.2-cli php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
+  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
-  postgresql python3-aiosmtpd python3-venv
+  postgresql python3-aiosmtpd python3-venv exim4-daemon-light
 )
 # Node comes with npm, or Debian's two packages bring both.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -38,6 +38,14 @@ if ((${#missing[@]} > 0)); then
   if [[ " ${missing[*]} " == *" postgresql "* && ! -e $no_cluster ]]; then
     "${as_root[@]}" mkdir -p "$(dirname $no_cluster)"
     echo 'create_main_cluster = false' | "${as_root[@]}" tee $no_cluster >/dev/null
+  fi
+  # Programs are wanted, not services: a mail server that listens on port 25 least of all.
+  no_services=/usr/sbin/policy-rc.d
+  if [[ ! -e $no_services ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $no_services >/dev/null
+    "${as_root[@]}" chmod 755 $no_services
+    # shellcheck disable=SC2064 # As it is now.
+    trap "${as_root[*]} rm -f $no_services" EXIT
   fi
   "${as_root[@]}" apt-get update -q
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"

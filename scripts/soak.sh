@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# What is too long for `make test`: ten thousand deliveries and ten thousand payments under every fault at once, ten minutes
-# of misfortune by a seed of today (or `scripts/soak.sh --seed N --seconds S`), and the extension's memory under valgrind.
+# What is too long for `make test`: the extension's memory (valgrind over every path, a million calls), ten thousand deliveries
+# and ten thousand payments under every fault at once, mails through kills, and two thousand kills of agent, hub and PostgreSQL
+# by a seed of today (or `scripts/soak.sh --seed N --kills N`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-target}
-scripts/build.sh
+target=${CARGO_TARGET_DIR:-target}/ci
+cargo build --workspace --bins --lib --profile ci
 if command -v valgrind >/dev/null; then
-  php-ext/check-memory.sh "$target/debug/libtrastienda.so"
+  php-ext/check-memory.sh "$target/libtrastienda.so"
 else
-  echo 'valgrind is not installed: the memory of the extension is not checked'
+  echo 'NOT RUN: valgrind is not installed: the memory of the extension is not checked'
 fi
+php-ext/check-growth.sh "$target/libtrastienda.so" "${CALLS:-1000000}"
 seed=$(date +%Y%m%d)
-"$target/debug/faults" --seed "$seed" --deliveries 10000
-"$target/debug/faults" --hanging 5000
+"$target/faults" --seed "$seed" --deliveries 10000
+"$target/faults" --hanging 5000
+"$target/payments-under-fire" --seed "$seed" --payments "${PAYMENTS:-10000}"
 if (($# == 0)); then
-  set -- --seed "$seed"
+  set -- --seed "$seed" --kills 2000 --mails 5000
 fi
-"$target/debug/payments-under-fire" --seed "$seed" --payments "${PAYMENTS:-10000}"
-exec "$target/debug/soak" "$@"
+exec "$target/chaos" "$@"

@@ -10,10 +10,12 @@ use trastienda_protocol::clock::Clock;
 use trastienda_protocol::ids::IdSource;
 
 use crate::config::Config;
+use crate::db::kept::Kept;
 use crate::events::Subscriber;
 use crate::events::gather::{Gatherer, Lanes};
 use crate::http::rate_limit::ProjectLimiter;
 use crate::outbound::Outbound;
+use crate::payments::work::Jobs;
 use crate::projects::verifier::Verifier;
 use crate::queue::hand_over::HandOver;
 use crate::queue::members::Member;
@@ -28,8 +30,10 @@ pub struct App(Arc<State>);
 
 /// What a running hub holds.
 pub struct State {
-    /// The database.
+    /// The database, for requests and what is not in a hurry.
     pub db: PgPool,
+    /// The same, for what every event passes through.
+    pub kept: Kept,
     /// The settings.
     pub config: Config,
     /// Where the time comes from.
@@ -58,6 +62,8 @@ pub struct State {
     pub gatherer: Gatherer,
     /// Takes deliveries that need no claim; set when the queues are started.
     pub deliveries: OnceLock<HandOver<Deliveries>>,
+    /// Takes payments that need no claim; set when the queues are started.
+    pub(crate) payments: OnceLock<HandOver<Jobs<false>>>,
     /// Where notifications wait for the next transaction.
     pub accepting: crate::notifications::accept::Gate,
     /// Who acts on an event within its transaction.
@@ -103,6 +109,7 @@ impl App {
         let state = State {
             gatherer,
             deliveries: OnceLock::new(),
+            payments: OnceLock::new(),
             fingerprint_key,
             verifier: Verifier::new()?,
             limiter: ProjectLimiter::default(),
@@ -111,6 +118,7 @@ impl App {
             member: Member::default(),
             accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
+            kept: Kept::new(db.connect_options().as_ref().clone()),
             db,
             config,
             clock,

@@ -113,13 +113,16 @@ pub fn start_tasks(app: &App, inboxes: Inboxes) {
     payments::start(app);
 }
 
-/// Takes void leases back every second; every hour makes partitions, gives up what is past its retention and forgets
+/// Takes void leases back and looks at young tables every second; every hour makes partitions, gives up what is past its retention and forgets
 /// gone hubs.
 async fn housekeeping(app: App) {
     let mut seconds = 0u64;
     while !app.shutdown.token.is_cancelled() {
         if let Err(error) = queue::members::release_void_leases(&app).await {
             tracing::error!(%error, "void leases were not taken back");
+        }
+        if let Err(error) = db::statistics::analyze_young(&app.db).await {
+            tracing::error!(%error, "young tables were not looked at");
         }
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {

@@ -12,15 +12,17 @@
  *   {"do": "close"}                              close the connection without an answer
  *   {"do": "hang"}                               never answer
  *   {}                                           answer 202 and the id that was sent
+ *   {"trickle": 20, …}                           as above, a byte of the answer every so many milliseconds
  * and {"do": "ignore"} as the only entry: accept connections and read nothing.
  *
- * It prints "ready" once it listens, and one line of JSON per request before it answers.
+ * It prints "ready" once it listens, and one line of JSON per request before it answers ("quiet": true in the first entry: none).
  */
 
 [, $path, $json] = $argv;
 $script = json_decode($json, true) ?: [[]];
 $server = stream_socket_server("unix://$path") ?: exit(1);
 $ignore = ($script[0]['do'] ?? null) === 'ignore';
+$quiet = $script[0]['quiet'] ?? false;
 $connections = $buffers = [];
 $accepted = $handled = 0;
 echo "ready\n";
@@ -50,11 +52,16 @@ while (true) {
         $buffers[$key] .= $bytes;
         while (isset($connections[$key]) && ($request = next_request($buffers[$key])) !== null) {
             $step = $script[min($handled++, count($script) - 1)];
-            fwrite(STDOUT, json_encode($request + ['connection' => $key]) . "\n");
+            $quiet || fwrite(STDOUT, json_encode($request + ['connection' => $key]) . "\n");
             $reply = reply($step, $request);
             if ($reply !== null) {
                 stream_set_blocking($stream, true);
-                fwrite($stream, $reply);
+                foreach (isset($step['trickle']) ? str_split($reply) : [$reply] as $part) {
+                    if (@fwrite($stream, $part) === false) {
+                        break;
+                    }
+                    usleep(1000 * ($step['trickle'] ?? 0));
+                }
                 stream_set_blocking($stream, false);
             }
             if (($step['do'] ?? $step['then'] ?? null) === 'close') {

@@ -1,6 +1,7 @@
 //! The whole, with real processes. Few tests, each a story; [`e2e`] is the stage.
 
 mod agent_killed;
+mod chaos;
 mod configuration;
 mod documented;
 mod doors;
@@ -9,6 +10,7 @@ mod faults;
 mod generated;
 mod hub_down;
 mod hung_up_callers;
+mod installed;
 mod leftovers;
 mod logs;
 mod mail_hub_killed;
@@ -17,5 +19,4 @@ mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
 mod several_hubs;
-mod soak;
 mod verified_elsewhere;

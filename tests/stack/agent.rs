@@ -26,14 +26,26 @@ impl Agent {
         hub: &Hub,
         project: &Project,
     ) -> anyhow::Result<Self> {
+        Self::start_with(directory, name, &hub.url, project, Vec::new()).await
+    }
+
+    /// Starts one that reaches the hub by another address, with more settings or others.
+    pub async fn start_with(
+        directory: &Directory,
+        name: &str,
+        hub_url: &str,
+        project: &Project,
+        more: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
         let socket = directory.path(&format!("{name}.sock"));
-        let settings = vec![
-            ("TRASTIENDA_HUB_URL", hub.url.clone()),
+        let mut settings = vec![
+            ("TRASTIENDA_HUB_URL", hub_url.to_owned()),
             ("TRASTIENDA_API_KEY", project.key.clone()),
             ("TRASTIENDA_SOCKET", socket.display().to_string()),
             ("TRASTIENDA_AGENT_DATA_DIR", directory.path(&format!("{name}-buffer")).display().to_string()),
             ("TRASTIENDA_LOG", "debug,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
+        settings.extend(more);
         let door = Door::new(&socket)?;
         let mut agent = Self { socket, door, name: format!("agent-{name}"), settings, process: None };
         agent.restart(directory).await?;
@@ -73,10 +85,25 @@ impl Agent {
 
     /// Ends it gracefully.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.pause().await
+    }
+
+    /// Ends it gracefully; [`Self::restart`] starts it again.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(process) => process.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Runs one of its commands beside it, with its settings, and gives what it said.
+    pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = command(program("trastienda-agent")?);
+        command.args(arguments).env_clear().envs(self.settings.iter().map(|(k, v)| (k, v)));
+        let output = command.output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(said)
     }
 
     /// What speaks to it; it outlives the agent.

@@ -85,6 +85,23 @@ impl Hub {
         Self::start_with(directory, "hub", vec![("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone())]).await
     }
 
+    /// Starts it with a database, a mail server and a provider that are all elsewhere, and with little to log.
+    pub async fn start_apart(
+        directory: &Directory,
+        database_url: String,
+        catcher: &Catcher,
+        simulator: &Simulator,
+    ) -> anyhow::Result<Self> {
+        let settings = vec![
+            ("DATABASE_URL", database_url),
+            ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
+            ("TRASTIENDA_SMTP_URL", format!("smtp://{}", catcher.smtp)),
+            ("TRASTIENDA_MERCADOPAGO_URL", simulator.url.clone()),
+            ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
+        ];
+        Self::start_with(directory, "hub", settings).await
+    }
+
     async fn start_with(
         directory: &Directory,
         name: &str,
@@ -134,6 +151,15 @@ impl Hub {
         .await?;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Waits until it is ready, after something that it needs was away.
+    pub async fn until_ready(&self) -> anyhow::Result<()> {
+        until("the hub is ready again", async || {
+            let answer = client()?.get(format!("{}/readyz", self.url)).send().await?;
+            Ok((answer.status() == StatusCode::OK).then_some(()))
+        })
+        .await
     }
 
     /// Kills it without warning.

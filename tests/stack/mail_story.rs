@@ -11,8 +11,8 @@ use trastienda_protocol::ids::{self, NotificationId, RandomIds};
 
 use crate::{Ground, Hub, Project};
 
-/// Mails that one hub has in flight to the operator's server, at most.
-const IN_FLIGHT: usize = 16;
+/// Mails that one hub has handed over to the operator's server and not written down, at most: four for each connection.
+const IN_FLIGHT: usize = 64;
 /// Thousands of mails take longer than anything else.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Callers at once.

@@ -19,7 +19,8 @@ pub struct Postgres {
     pub port: u16,
     /// Connections of the tests' own.
     pub pool: PgPool,
-    process: Process,
+    home: PathBuf,
+    process: Option<Process>,
 }
 
 impl Postgres {
@@ -41,24 +42,49 @@ impl Postgres {
             .await?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let port = free_port()?;
-        let mut server = command(&programs.join("postgres"), user);
-        server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k"]).arg(&home).current_dir("/");
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let pool = PgPoolOptions::new().max_connections(2).connect_lazy(&url)?;
+        let mut this = Self { port, pool, home, process: None };
+        this.restart(directory).await?;
+        Ok(this)
+    }
+
+    /// Starts it again on the same data.
+    pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
+        ensure!(self.process.is_none(), "PostgreSQL runs already");
+        let mut server = command(&programs()?.join("postgres"), unprivileged_user()?);
+        server.arg("-D").arg(self.home.join("data")).args(["-p", &self.port.to_string(), "-k"]);
+        server.arg(&self.home).current_dir("/");
         // Nothing here has to outlive a power cut.
         let settings =
             ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "max_connections=150"];
         for setting in settings {
             server.args(["-c", setting]);
         }
-        let process = Process::spawn(directory, "postgres", &mut server)?;
-        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let pool = PgPoolOptions::new().max_connections(2).connect_lazy(&url)?;
-        let mut this = Self { port, pool, process };
+        let mut process = Process::spawn(directory, "postgres", &mut server)?;
         until("PostgreSQL answers", async || {
-            this.process.check_alive()?;
-            Ok(Some(sqlx::query("select").execute(&this.pool).await?))
+            process.check_alive()?;
+            Ok(Some(sqlx::query("select").execute(&self.pool).await?))
         })
         .await?;
-        Ok(this)
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Kills it and everything that it has started, without warning.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let process = self.process.take().context("PostgreSQL does not run")?;
+        let parent = process.pid().context("PostgreSQL has ended")?;
+        let children = children_of(parent)?;
+        process.kill().await?;
+        // Those that have not seen it yet.
+        for child in &children {
+            signal("KILL", &child.to_string());
+        }
+        until("PostgreSQL's processes are gone", async || {
+            Ok(children.iter().all(|child| !is_running(*child)).then_some(()))
+        })
+        .await
     }
 
     /// The database's address, through another port or its own.
@@ -79,15 +105,34 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let Some(pid) = self.process.pid() else { return };
+        let Some(pid) = self.process.as_ref().and_then(Process::pid) else { return };
         signal("INT", &pid.to_string());
         // It writes into the directory that is deleted next.
-        let running = PathBuf::from(format!("/proc/{pid}/cmdline"));
         let deadline = Instant::now() + Duration::from_secs(10);
-        while std::fs::read(&running).is_ok_and(|line| !line.is_empty()) && Instant::now() < deadline {
+        while is_running(pid) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// Whether a process is there and more than a name that waits to be collected.
+fn is_running(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// The processes that a process has started.
+fn children_of(parent: u32) -> anyhow::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+        let about = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name, in brackets, may hold anything; after it come the state and the parent.
+        let mut fields = about.rsplit(')').next().unwrap_or_default().split_whitespace();
+        if fields.nth(1).and_then(|field| field.parse().ok()) == Some(parent) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
 }
 
 /// A command that ends when we do, as PostgreSQL likes it: SIGINT cuts the clients off.

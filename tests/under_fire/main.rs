@@ -147,10 +147,12 @@ async fn sell(cli: &Cli, ground: &mut Ground, till: &Till) -> anyhow::Result<(Ve
                 None => return Ok((sold, kills)),
             },
             () = tokio::time::sleep_until(next_kill.into()) => {
+                let killed = Instant::now();
                 ground.hub.kill().await?;
                 kills += 1;
                 ground.hub.restart(&ground.directory).await?;
-                next_kill = Instant::now() + Duration::from_millis(1_500 + dice.below(4_000));
+                // On a busy machine it takes long to come back; it is there for at least as long, or nobody gets anywhere.
+                next_kill = Instant::now() + killed.elapsed() + Duration::from_millis(1_500 + dice.below(4_000));
             }
         }
         if told.elapsed() > Duration::from_secs(30) {

@@ -107,6 +107,31 @@ async fn damage_found_while_running_stops_nobody_and_costs_only_what_it_hit() {
     assert_eq!(arrived as u64, recovered);
 }
 
+/// The page that a table's tree begins with, as the file itself says.
+fn root_page(path: &Path, table: &str) -> u64 {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT rootpage - 1 FROM sqlite_master WHERE name = ?1";
+    connection.query_row(sql, [table], |row| row.get::<_, u32>(0)).unwrap().into()
+}
+
+#[tokio::test]
+async fn calls_that_no_way_leads_to_any_more_come_back_all_the_same() {
+    const CALLS: usize = 300;
+    let mut hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    let ids = accept(&agent, CALLS).await;
+    agent.stop().await;
+    let root = root_page(&database(&agent), "operations");
+    damage(&database(&agent), root..root + 1);
+
+    agent.start_again().await;
+    let report = recover(&agent).await[0].clone();
+    assert_eq!((&report["recovered"], &report["unreadable"]), (&json!(CALLS), &json!(0)), "{report}");
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    assert!(ids.iter().all(|id| hub.taken().contains_key(id)));
+}
+
 #[tokio::test]
 async fn while_no_new_buffer_can_be_started_calls_are_refused_and_afterwards_taken() {
     const CALLS: usize = 300;
@@ -194,4 +219,17 @@ async fn dead_letters_come_back_as_dead_letters() {
     assert_eq!(dead["data"][0]["problem"]["code"], "validation_failed");
     let status = agent.status().await;
     assert_eq!((&status["buffered"], &status["dead_letters"]), (&json!(0), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_start_on_a_sound_buffer_writes_nothing_so_that_a_full_disk_prevents_none() {
+    let hub = StubHub::away().await;
+    let mut agent = TestAgent::start(&hub).await;
+    accept(&agent, 3).await;
+    agent.stop().await;
+    agent.start_again().await;
+    assert_eq!(agent.status().await["buffered"], 3);
+    // A log that somebody has written to begins with its header.
+    let log = std::fs::read(agent.config.data_dir.join("buffer.db-wal")).unwrap_or_default();
+    assert!(log.iter().take(4).all(|byte| *byte == 0), "{:?}", &log[..4]);
 }

@@ -233,3 +233,26 @@ async fn the_hub_hears_how_the_agent_stands() {
     assert!(beat["agent_id"].as_str().is_some_and(|id| !id.is_empty()));
     assert!(beat["status"]["version"].is_string() && beat["status"]["buffered"].is_u64());
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_postponed_call_waiting() {
+    let hub = StubHub::start().await;
+    hub.judge(|_| (503, json!({"code": "unavailable"})));
+    let agent = TestAgent::start(&hub).await;
+    // The clock is a week ahead while the hub asks for patience, and then it is mended.
+    agent.clock.advance(chrono::TimeDelta::days(7));
+    let id = accept(&agent, 1).await;
+    crate::support::eventually("it was postponed and tried again", async || {
+        agent.clock.advance(chrono::TimeDelta::seconds(1));
+        (hub.batch_times().len() > 1).then_some(())
+    })
+    .await;
+    agent.clock.advance(-chrono::TimeDelta::days(7));
+    hub.judge(|operation| (202, json!({"id": operation.id})));
+    crate::support::eventually("it is sent", async || {
+        agent.clock.advance(chrono::TimeDelta::seconds(1));
+        (agent.status().await["buffered"] == 0).then_some(())
+    })
+    .await;
+    assert!(hub.taken().contains_key(&id));
+}

@@ -1,7 +1,9 @@
 //! The database: connecting, migrating, and the PostgreSQL that the hub runs when nobody else does.
 
 pub mod embedded;
+pub mod kept;
 pub mod partitions;
+pub mod statistics;
 
 use std::str::FromStr;
 use std::time::Duration;

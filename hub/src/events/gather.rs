@@ -1,8 +1,9 @@
 //! Ingests that arrive while a transaction runs share the next one.
 //!
 //! A lone call never waits for company: its lane writes it at once. Under load a lane's next transaction takes all
-//! that came during the last one, so that many callers share a commit. A project always has the same lane, which
-//! keeps its events in the order of their arrival, and one project's trouble out of most others' way.
+//! that came during the last one, so that many callers share a commit; and while one commits, the next is written. A
+//! project always has the same lane, which keeps its events in the order of their arrival, and one project's trouble
+//! out of most others' way.
 //!
 //! Whoever submits may go away: what was submitted is written all the same.
 
@@ -79,6 +80,7 @@ pub fn run(app: &App, lanes: Lanes) {
         let app = app.clone();
         tokio::spawn(async move {
             let mut over = OverQuota::default();
+            let mut landing = None;
             let mut submitted = Vec::new();
             while lane.recv_many(&mut submitted, GROUP_MAX).await > 0 {
                 let mut prepared = Vec::with_capacity(submitted.len());
@@ -89,7 +91,7 @@ pub fn run(app: &App, lanes: Lanes) {
                         Err(error) => drop(reply.send(Err(error))),
                     }
                 }
-                group::write(&app, prepared, &mut over).await;
+                group::write(&app, prepared, &mut over, &mut landing).await;
             }
         });
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use trastienda_protocol::ids::{Id as _, ProjectId};
 
 use super::gather::OverQuota;
@@ -17,6 +18,7 @@ use super::ingest::{self, Ingest, Ingested, ORDER_PAID};
 use super::model::{Event, Source};
 use super::{Followed, catalogue, store};
 use crate::app::App;
+use crate::db::kept::Transaction;
 use crate::http::{Error, Result, idempotency};
 use crate::projects::model::{ProjectContext, Service};
 use crate::projects::quota;
@@ -88,21 +90,27 @@ impl Prepared {
     }
 }
 
-/// Writes events and answers those who wait for them.
-pub(super) async fn write(app: &App, prepared: Vec<Awaited>, over: &mut OverQuota) {
+/// A group's transaction, all but its commit.
+struct Written {
+    tx: Transaction,
+    followed: Vec<Box<dyn Followed>>,
+}
+
+/// Writes events and answers those who wait for them. The commit goes on in `landing`, while the lane writes its next
+/// group; it begins when the one before it has ended.
+pub(super) async fn write(
+    app: &App,
+    prepared: Vec<Awaited>,
+    over: &mut OverQuota,
+    landing: &mut Option<JoinHandle<()>>,
+) {
     let (mut together, mut alone) = part(prepared, over);
     while !together.is_empty() {
         let events: Vec<&Prepared> = together.iter().map(|(event, _)| event).collect();
         match write_together(app, &events, over).await {
-            Ok(Outcome::Written(followed)) => {
-                for it in followed {
-                    it.committed(app);
-                }
-                for (prepared, reply) in together.drain(..) {
-                    count(&prepared.event);
-                    // Whoever asked may have gone.
-                    drop(reply.send(Ok(Ingested { event: prepared.event, replayed: false })));
-                }
+            Ok(Outcome::Written(written)) => {
+                landed(landing).await;
+                *landing = Some(tokio::spawn(land(app.clone(), written, std::mem::take(&mut together))));
             }
             Ok(Outcome::Refused(places)) => {
                 let mut place = 0;
@@ -112,20 +120,7 @@ pub(super) async fn write(app: &App, prepared: Vec<Awaited>, over: &mut OverQuot
                 });
                 alone.extend(refused);
             }
-            // One that the database refuses is found by trying each alone; so is the end of an outage.
-            Err(error) if together.len() > 1 => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    events = together.len(),
-                    "writing events one by one"
-                );
-                alone.append(&mut together);
-            }
-            Err(error) => {
-                for (_, reply) in together.drain(..1) {
-                    drop(reply.send(Err(anyhow::anyhow!("{error:#}").into())));
-                }
-            }
+            Err(error) => alone.extend(cannot(&error, &mut together)),
         }
     }
     for (prepared, reply) in alone {
@@ -136,6 +131,48 @@ pub(super) async fn write(app: &App, prepared: Vec<Awaited>, over: &mut OverQuot
         }
         drop(reply.send(result));
     }
+}
+
+/// Waits until the commit under way, if any, has ended.
+async fn landed(landing: &mut Option<JoinHandle<()>>) {
+    if let Some(before) = landing.take()
+        && before.await.is_err()
+    {
+        tracing::error!("the end of a transaction panicked");
+    }
+}
+
+/// Commits and answers.
+async fn land(app: App, written: Written, mut events: Vec<Awaited>) {
+    let Written { tx, followed } = written;
+    if let Err(error) = tx.commit().await {
+        drop(followed);
+        for (prepared, reply) in cannot(&error.into(), &mut events) {
+            drop(reply.send(ingest::write_alone(&app, prepared).await));
+        }
+        return;
+    }
+    for it in followed {
+        it.committed(&app);
+    }
+    for (prepared, reply) in events {
+        count(&prepared.event);
+        // Whoever asked may have gone.
+        drop(reply.send(Ok(Ingested { event: prepared.event, replayed: false })));
+    }
+}
+
+/// What to write one by one because it could not be written together: one that the database refuses is found so, and
+/// the end of an outage. A single one that failed has failed.
+fn cannot(error: &anyhow::Error, together: &mut Vec<Awaited>) -> Vec<Awaited> {
+    if together.len() > 1 {
+        tracing::warn!(error = format!("{error:#}"), events = together.len(), "writing events one by one");
+        return std::mem::take(together);
+    }
+    for (_, reply) in together.drain(..) {
+        drop(reply.send(Err(anyhow::anyhow!("{error:#}").into())));
+    }
+    Vec::new()
 }
 
 /// Parts what can be written together from what must be written alone: whatever is twice in the group, and the
@@ -157,13 +194,13 @@ fn part(prepared: Vec<Awaited>, over: &OverQuota) -> (Vec<Awaited>, Vec<Awaited>
 }
 
 enum Outcome {
-    Written(Vec<Box<dyn Followed>>),
+    Written(Written),
     /// Nothing was written: the events at these places are not new, or past a quota.
     Refused(HashSet<usize>),
 }
 
 async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) -> anyhow::Result<Outcome> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.kept.begin().await?;
     let claims: Vec<_> = group.iter().enumerate().filter_map(|(i, it)| Some((i, it.claim()?))).collect();
     let paid: Vec<_> = group.iter().enumerate().filter(|(_, it)| it.paid_order().is_some()).collect();
     let mut refused = HashSet::new();
@@ -209,8 +246,7 @@ async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) ->
         tx.rollback().await?;
         return Ok(Outcome::Refused(over_now));
     }
-    tx.commit().await?;
-    Ok(Outcome::Written(followed))
+    Ok(Outcome::Written(Written { tx, followed }))
 }
 
 /// Counts each project's use; gives the places of the direct calls that are past a quota.

@@ -17,6 +17,7 @@ use super::{Followed, catalogue, store};
 use crate::app::App;
 use crate::db::partitions;
 use crate::http::{Error, Result, idempotency};
+use crate::operator;
 use crate::projects::model::{ProjectContext, Service};
 use crate::projects::quota;
 
@@ -189,9 +190,22 @@ pub(crate) async fn record_rejected(
         schema_errors: None,
         blanked_at: None,
     };
-    let mut conn = app.db.acquire().await?;
-    store::insert_events(&mut conn, &[(&event, &[0; 32])]).await?;
-    metrics::counter!("trastienda_refused_after_acknowledgement_total", "kind" => "event").increment(1);
+    let mut tx = app.db.begin().await?;
+    if store::insert_events(&mut tx, &[(&event, &[0; 32])]).await?.is_empty() {
+        // It was handed over before.
+        return Ok(());
+    }
+    let told = operator::Refused {
+        project: &context.project,
+        kind: "event",
+        id: event.id.to_string(),
+        listed_at: "/v1/events?status=rejected",
+        problem,
+        at: now,
+    };
+    operator::tell_refused(app, &mut tx, &told).await?;
+    tx.commit().await?;
+    operator::wake(app);
     Ok(())
 }
 
@@ -208,6 +222,37 @@ pub struct Emit {
 
 /// Stores an event of the hub's own within the caller's transaction. Call [`wake`] after the commit.
 pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: Emit) -> Result<EventId> {
+    let (event, digest) = hubs_own(app, project, emit);
+    let id = event.id;
+    write(app, conn, event, &digest, false).await?;
+    Ok(id)
+}
+
+/// Stores several at once, none of them `order.paid`. With `at_once`, tell what comes back that the transaction has
+/// committed; otherwise call [`wake`].
+pub async fn emit_all(
+    app: &App,
+    conn: &mut PgConnection,
+    emits: Vec<(ProjectId, Emit)>,
+    at_once: bool,
+) -> Result<Vec<Box<dyn Followed>>> {
+    let rows: Vec<_> = emits.into_iter().map(|(project, emit)| hubs_own(app, project, emit)).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    debug_assert!(rows.iter().all(|(event, _)| event.event_type != ORDER_PAID), "an order is paid once");
+    let list: Vec<(&Event, &[u8; 32])> = rows.iter().map(|(event, digest)| (event, digest)).collect();
+    store::insert_events(conn, &list).await?;
+    let events: Vec<&Event> = rows.iter().map(|(event, _)| event).collect();
+    events.iter().for_each(|event| group::count(event));
+    let mut followed = Vec::new();
+    for subscriber in &app.subscribers {
+        followed.push(subscriber.on_events(app, conn, &events, at_once).await?);
+    }
+    Ok(followed)
+}
+
+fn hubs_own(app: &App, project: ProjectId, emit: Emit) -> (Event, [u8; 32]) {
     debug_assert!(
         catalogue::check(emit.event_type, &emit.data).is_empty(),
         "{} does not satisfy its own schema: {:?}",
@@ -230,9 +275,7 @@ pub async fn emit(app: &App, conn: &mut PgConnection, project: ProjectId, emit: 
         schema_errors: None,
         blanked_at: None,
     };
-    let id = event.id;
-    write(app, conn, event, &digest, false).await?;
-    Ok(id)
+    (event, digest)
 }
 
 /// Stores an event that is for one endpoint only, and hands it to nobody else.

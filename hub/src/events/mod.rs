@@ -22,7 +22,7 @@ pub(crate) mod tail;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 
-pub use ingest::{Emit, emit, wake};
+pub use ingest::{Emit, emit, emit_all, wake};
 pub use model::{DeliveryState, Event};
 
 use crate::app::App;

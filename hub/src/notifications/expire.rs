@@ -4,7 +4,6 @@ use super::model::detail;
 use super::over::{self, Over};
 use super::store::{self, Overdue};
 use crate::app::App;
-use crate::events;
 use crate::queue::Lease;
 use crate::queue::worker::Queue;
 
@@ -37,17 +36,19 @@ impl Queue for Expiry {
     async fn finish(&self, done: &[Overdue]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
         let mut tx = self.app.db.begin().await?;
+        let mut told = Vec::new();
         for overdue in done {
             let over = Over::expired(overdue);
             // Somebody may have opened the link in this very moment.
             if store::mark_over(&mut tx, over.key, "failed", Some(detail::EXPIRED), now).await? {
-                over::announce(&self.app, &mut tx, over)
-                    .await
-                    .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+                told.push(over);
             }
         }
+        let announced = over::announce_all(&self.app, &mut tx, told, true).await.map_err(over::reason)?;
         tx.commit().await?;
-        events::wake(&self.app);
+        for followed in announced {
+            followed.committed(&self.app);
+        }
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::model::detail;
 use super::store::{ClaimedMail, NewRow, OpenRow, Overdue, Row};
 use crate::app::App;
-use crate::events::{self, Emit};
-use crate::http::Result;
+use crate::events::{self, Emit, Followed};
+use crate::http::{Error, Result};
 
 /// How a notification ended. Neither address nor content is told: the shop has both.
 #[derive(Debug)]
@@ -87,6 +87,22 @@ impl Over {
 
 /// Stores the event. Call [`events::wake`] after the commit.
 pub(crate) async fn announce(app: &App, conn: &mut PgConnection, over: Over) -> Result<()> {
+    announce_all(app, conn, vec![over], false).await?;
+    Ok(())
+}
+
+/// Stores the events, as [`events::emit_all`] does.
+pub(crate) async fn announce_all(
+    app: &App,
+    conn: &mut PgConnection,
+    over: Vec<Over>,
+    at_once: bool,
+) -> Result<Vec<Box<dyn Followed>>> {
+    let emits = over.into_iter().map(|over| (ProjectId::from_uuid(over.key.0), event(over))).collect();
+    events::emit_all(app, conn, emits, at_once).await
+}
+
+fn event(over: Over) -> Emit {
     let outcome = if over.is_sent { "sent" } else { "failed" };
     metrics::counter!("trastienda_notifications_total", "channel" => over.channel.clone(), "outcome" => outcome)
         .increment(1);
@@ -101,7 +117,13 @@ pub(crate) async fn announce(app: &App, conn: &mut PgConnection, over: Over) -> 
     });
     let data = if let Value::Object(data) = data { data } else { Map::new() };
     let event_type = if over.is_sent { "notification.sent" } else { "notification.failed" };
-    let emit = Emit { event_type, order_id: over.order_id, data };
-    events::emit(app, conn, ProjectId::from_uuid(over.key.0), emit).await?;
-    Ok(())
+    Emit { event_type, order_id: over.order_id, data }
+}
+
+/// What the database said, where it is the reason: that tells a queue whether to try again.
+pub(super) fn reason(error: Error) -> anyhow::Error {
+    match error {
+        Error::Internal(error) => error,
+        other => anyhow::anyhow!("{other:?}"),
+    }
 }

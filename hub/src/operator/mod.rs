@@ -8,12 +8,15 @@
 //! It goes through the hub's own SMTP servers, in their order, and counts for no project's quota.
 
 mod mail;
+mod refused;
 mod store;
 
 use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::queue::worker::{self, Queue as _};
+
+pub(crate) use refused::{Refused, tell_refused};
 
 /// Something to tell.
 #[derive(Debug)]

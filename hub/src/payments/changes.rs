@@ -15,8 +15,9 @@ use super::lanes::{self, Side};
 use super::model::{Action, Payment, PaymentView};
 use super::routes::{parse_id, prefer};
 use super::status::Status;
+use super::waiters::{self, Waiter};
 use super::work::{Desk, Jobs};
-use super::{credentials, provider, settle, setup, store, waiters};
+use super::{credentials, provider, settle, setup, store};
 use crate::app::App;
 use crate::events;
 use crate::http::auth::Caller;
@@ -120,7 +121,8 @@ async fn cancel(
     tx.commit().await?;
     app.wakes.wake(Jobs::<false>::NAME);
     let is_over = |payment: &Payment| payment.action != Some(Action::Cancel);
-    let payment = waiters::wait(&app, project, id, prefer(&headers).payment_wait(), is_over).await?;
+    let wait = prefer(&headers).payment_wait();
+    let payment = Waiter::new(project, id).wait(&app, wait, is_over).await?;
     let status = if is_over(&payment) { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(PaymentView::from(payment))).into_response())
 }

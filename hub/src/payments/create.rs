@@ -14,12 +14,14 @@ use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 use trastienda_protocol::payment::NewPayment;
 use trastienda_protocol::problem::{FieldError, Problem};
 
+use super::at_once::{self, AtOnce};
 use super::model::{Action, Payment};
 use super::provider::{self, Provider};
 use super::request::Request;
 use super::status::{Standing, Status};
+use super::store;
+use super::waiters::Waiter;
 use super::work::Jobs;
-use super::{store, waiters};
 use crate::app::App;
 use crate::events::ingest::check_id;
 use crate::http::{Error, Result, idempotency};
@@ -64,18 +66,39 @@ pub(crate) async fn create(app: &App, context: Arc<ProjectContext>, creation: Cr
     let task = tokio::spawn(async move {
         let project = context.project.id;
         let mut tx = app.db.begin().await?;
-        let (id, replayed) = take(&app, &mut tx, &context, &creation).await?;
+        let written = take(&app, &mut tx, &context, &creation).await?;
         tx.commit().await?;
-        if !replayed {
-            app.wakes.wake(Jobs::<false>::NAME);
+        let (payment, at_once) = match written {
+            Written::Before(id) => {
+                let waited = Waiter::new(project, id).wait(&app, creation.wait, Payment::is_made).await;
+                return Ok(Taken { payment: waited?, replayed: true });
+            }
+            Written::Now(written) => *written,
+        };
+        let waiter = Waiter::new(project, payment.id);
+        let key = (!creation.wait.is_zero()).then(|| creation.idempotency_key.clone());
+        // Whoever makes the call at once gives the key free with its outcome.
+        let is_at_once = at_once.is_some();
+        match at_once {
+            Some(at_once) => at_once.go(payment.clone(), key.clone()),
+            None => app.wakes.wake(Jobs::<false>::NAME),
         }
-        let waited = waiters::wait(&app, project, id, creation.wait, Payment::is_made).await;
-        if !replayed && !creation.wait.is_zero() {
-            idempotency::release(&mut *app.db.acquire().await?, project, &creation.idempotency_key).await?;
+        let waited = waiter.wait_from(&app, payment, creation.wait, Payment::is_made).await;
+        let is_free = is_at_once && waited.as_ref().is_ok_and(Payment::is_made);
+        if let Some(key) = key.filter(|_| !is_free) {
+            idempotency::release(&mut *app.db.acquire().await?, project, &key).await?;
         }
-        Ok(Taken { payment: waited?, replayed })
+        Ok(Taken { payment: waited?, replayed: false })
     });
     task.await.map_err(|error| Error::Internal(error.into()))?
+}
+
+/// What became of a call to take a payment.
+enum Written {
+    /// It is written now, with the places for its call if that can be made at once.
+    Now(Box<(Payment, Option<AtOnce>)>),
+    /// An earlier call wrote it.
+    Before(PaymentId),
 }
 
 /// Writes the payment, unless an earlier call did.
@@ -84,7 +107,7 @@ async fn take(
     conn: &mut PgConnection,
     context: &ProjectContext,
     creation: &Creation,
-) -> Result<(PaymentId, bool)> {
+) -> Result<Written> {
     let now = app.clock.now();
     let project = context.project.id;
     let id = match creation.new.id {
@@ -100,16 +123,22 @@ async fn take(
         lease_until: (!creation.wait.is_zero()).then(|| now + LEASE),
     };
     if let Some(existing) = idempotency::claim(conn, claim, now).await? {
-        return Ok((PaymentId::from_uuid(existing), true));
+        return Ok(Written::Before(PaymentId::from_uuid(existing)));
     }
-    if let Some(existing) = store::find_payment(conn, project, id).await? {
+    // An id that was made just now is nobody's.
+    let known = match creation.new.id {
+        Some(_) => store::find_payment(conn, project, id).await?,
+        None => None,
+    };
+    if let Some(existing) = known {
         return replay(conn, &existing, creation).await;
     }
-    let provider = check(conn, project, &creation.new, now).await?;
+    let (provider, row) = check(conn, project, &creation.new, now).await?;
     let payment = build(app, project, id, provider, creation);
-    if store::insert_payment(conn, &payment).await? {
+    let at_once = at_once::reserve(app, project, provider, row.as_ref());
+    if store::insert_payment(conn, &payment, at_once.as_ref().map(AtOnce::lease)).await? {
         quota::take(conn, context, Service::Payments, now, creation.acknowledged).await?;
-        Ok((id, false))
+        Ok(Written::Now(Box::new((payment, at_once))))
     } else {
         let existing = store::get_payment(conn, project, id).await?;
         replay(conn, &existing, creation).await
@@ -117,16 +146,12 @@ async fn take(
 }
 
 /// The same id under another key is the same payment, if it is the same call.
-async fn replay(
-    conn: &mut PgConnection,
-    existing: &Payment,
-    creation: &Creation,
-) -> Result<(PaymentId, bool)> {
+async fn replay(conn: &mut PgConnection, existing: &Payment, creation: &Creation) -> Result<Written> {
     if existing.fingerprint != creation.fingerprint {
         return Err(idempotency::reused());
     }
     idempotency::release(conn, existing.project_id, &creation.idempotency_key).await?;
-    Ok((existing.id, true))
+    Ok(Written::Before(existing.id))
 }
 
 /// What can be said about it before the provider is asked.
@@ -135,7 +160,7 @@ async fn check(
     project: ProjectId,
     new: &NewPayment,
     now: DateTime<Utc>,
-) -> Result<&'static dyn Provider> {
+) -> Result<(&'static dyn Provider, Option<store::ProviderRow>)> {
     let Some(provider) = provider::for_method(new.method) else {
         return Err(Error::field("/method", "is not offered by this version"));
     };
@@ -161,7 +186,7 @@ async fn check(
         );
         return Err(Problem::new(422, "provider_not_configured", "Provider not configured", detail).into());
     }
-    Ok(provider)
+    Ok((provider, configured))
 }
 
 fn build(

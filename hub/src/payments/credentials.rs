@@ -31,6 +31,20 @@ pub(crate) async fn open(
     project: ProjectId,
     provider: &dyn Provider,
 ) -> anyhow::Result<Option<Credentials>> {
+    let row = if provider.needs_credentials() {
+        store::find_provider(conn, project, provider.name()).await?
+    } else {
+        None
+    };
+    of(app, provider, row.as_ref())
+}
+
+/// The same, of a row that was read.
+pub(crate) fn of(
+    app: &App,
+    provider: &dyn Provider,
+    row: Option<&store::ProviderRow>,
+) -> anyhow::Result<Option<Credentials>> {
     if !provider.needs_credentials() {
         let access = Access {
             http: app.outbound.operator().clone(),
@@ -39,10 +53,10 @@ pub(crate) async fn open(
         };
         return Ok(Some(Credentials { access, account_id: None }));
     }
-    let Some(row) = store::find_provider(conn, project, provider.name()).await? else { return Ok(None) };
+    let Some(row) = row else { return Ok(None) };
     let token = app.sealer.open_text(TOKEN_PURPOSE, &row.access_token_sealed)?;
     let access = Access { http: app.outbound.operator().clone(), base_url: provider.base_url(app), token };
-    Ok(Some(Credentials { access, account_id: row.account_id }))
+    Ok(Some(Credentials { access, account_id: row.account_id.clone() }))
 }
 
 /// The secrets that may have signed a notice.

@@ -59,6 +59,9 @@ struct Lane {
     closed_until: Option<DateTime<Utc>>,
     /// Whether a call is finding out if the provider is back.
     is_probing: bool,
+    /// Whether the table may hold due payments of this account that somebody is waiting for. Then new ones are not
+    /// called for past those that wait.
+    is_behind: bool,
 }
 
 impl Lane {
@@ -101,13 +104,20 @@ impl Lane {
         Ok(())
     }
 
+    /// The same for a payment that was not claimed: not past one that waits, and never to find out.
+    fn enter_if_caught_up(&mut self, now: DateTime<Utc>) -> bool {
+        let may_enter = !self.is_behind && self.closed_until.is_none();
+        self.is_behind = !may_enter || self.enter(Side::Front, now).is_err();
+        !self.is_behind
+    }
+
     /// Whether somebody else was kept out until now.
     fn leave(&mut self, side: Side) -> bool {
         let (running, max) = self.count(side);
         let was_full = *running >= max;
         *running = running.saturating_sub(1);
         let was_probing = std::mem::take(&mut self.is_probing);
-        was_full || was_probing
+        was_full || was_probing || self.is_behind
     }
 
     fn report(&mut self, error: Option<&CallError>, now: DateTime<Utc>) {
@@ -139,7 +149,7 @@ impl Lane {
     }
 
     fn is_idle(&self, now: DateTime<Utc>) -> bool {
-        let unused = self.front == 0 && self.back == 0 && self.failures == 0;
+        let unused = self.front == 0 && self.back == 0 && self.failures == 0 && !self.is_behind;
         unused && self.closed_until.is_none_or(|until| until + ASKED_MAX < now)
     }
 }
@@ -200,6 +210,40 @@ pub(crate) fn enter(
     let key = (project.uuid(), provider.to_owned());
     with(|lanes| lanes.entry(key.clone()).or_default().enter(side, app.clock.now()))?;
     Ok(Pass { key, side, wakes: app.wakes.clone(), queue })
+}
+
+/// Takes a place on a lane for a payment that was not claimed, if none of the account's waits.
+pub(crate) fn enter_if_caught_up(
+    app: &App,
+    project: ProjectId,
+    provider: &str,
+    queue: &'static str,
+) -> Option<Pass> {
+    let key = (project.uuid(), provider.to_owned());
+    let entered = with(|lanes| lanes.entry(key.clone()).or_default().enter_if_caught_up(app.clock.now()));
+    entered.then(|| Pass { key, side: Side::Front, wakes: app.wakes.clone(), queue })
+}
+
+/// Says that the table holds a due payment of the account's.
+pub(crate) fn mark_behind(project: ProjectId, provider: &str) {
+    let key = (project.uuid(), provider.to_owned());
+    with(|lanes| lanes.entry(key).or_default().is_behind = true);
+}
+
+/// Learns from a claim which accounts are no longer behind: those that gave fewer payments than their lanes had room
+/// for, of a claim that was not cut short (`all_came`).
+pub(crate) fn learn(rooms: &Rooms, all_came: bool, claimed: impl Fn(ProjectId, &str) -> usize) {
+    if !all_came {
+        return;
+    }
+    with(|lanes| {
+        for ((project, provider), room) in rooms.projects.iter().zip(&rooms.providers).zip(&rooms.counts) {
+            let came = i64::try_from(claimed(ProjectId::from_uuid(*project), provider)).unwrap_or(i64::MAX);
+            if let Some(lane) = lanes.get_mut(&(*project, provider.clone())).filter(|_| came < *room) {
+                lane.is_behind = false;
+            }
+        }
+    });
 }
 
 /// How many calls the lanes take now, in columns: a claim takes no more than what can be called.
@@ -296,6 +340,24 @@ mod tests {
             lane.report(Some(&unknown()), at(100));
         }
         assert_eq!(lane.closed_until, Some(at(130)), "it begins anew");
+    }
+
+    #[test]
+    fn what_waits_for_a_lane_goes_before_what_is_new() {
+        let mut lane = Lane::default();
+        for _ in 0..FRONT_MAX {
+            assert!(lane.enter_if_caught_up(at(0)));
+        }
+        assert!(!lane.enter_if_caught_up(at(0)), "it is full");
+        assert!(lane.leave(Side::Front));
+        assert!(!lane.enter_if_caught_up(at(0)), "one waits, and a claim takes it first");
+        lane.is_behind = false;
+        assert!(lane.enter_if_caught_up(at(0)));
+        lane.is_behind = false;
+        lane.report(Some(&CallError::Busy { retry_after: Some(Duration::from_secs(7)) }), at(0));
+        lane.leave(Side::Front);
+        assert!(!lane.enter_if_caught_up(at(8)), "the oldest finds out");
+        assert_eq!(lane.room(Side::Front, at(8)), 1);
     }
 
     #[test]

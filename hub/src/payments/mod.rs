@@ -5,7 +5,8 @@
 //!   ([`create`]); an unknown outcome is looked into before anything is sent again ([`work`]).
 //! - **Unknown is a state.** A call that timed out is neither paid nor failed; it is asked about until it is known.
 //! - **Nothing is believed but the provider's own answer.** A notice says which payment to ask about ([`inbound`],
-//!   [`notices`]); with every notice lost, asking on a schedule finds out as well ([`schedule`]).
+//!   [`notices`]); with every notice lost, asking finds out as well: the account what changed ([`sweep`]), and about
+//!   each payment on a schedule ([`schedule`]).
 //! - **Order of arrival does not matter.** Status is a pure function of the provider's payments as last seen
 //!   ([`status`]), moved under the row's lock, and its events commit with it ([`settle`]).
 //! - Timeline, logs and metrics hold nothing personal and no card data.
@@ -16,6 +17,7 @@
 //! Not here: what a card's number is (the browser makes a token of it).
 //! Read next: [`provider`] for what a provider has to say, [`routes`] for what callers may ask.
 
+mod at_once;
 mod batch;
 mod calls;
 pub mod cases;
@@ -37,8 +39,9 @@ mod settle;
 pub mod setup;
 pub mod status;
 mod store;
+mod sweep;
 mod waiters;
-mod work;
+pub(crate) mod work;
 
 use chrono::TimeDelta;
 
@@ -52,9 +55,12 @@ const NOTICES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Starts the queues.
 pub fn start(app: &App) {
-    worker::start(app, work::Jobs::<false>(app.clone()));
+    let payments = worker::start(app, work::Jobs::<false>(app.clone()));
+    // Set once: a hub starts its tasks once.
+    let _ = app.payments.set(payments);
     worker::start(app, work::Jobs::<true>(app.clone()));
     worker::start(app, notices::Notices(app.clone()));
+    worker::start(app, sweep::Sweeps(app.clone()));
     app.shutdown.spawn(reconcile::start(app.clone()));
     app.shutdown.spawn(forget_notices(app.clone()));
 }

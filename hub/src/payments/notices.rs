@@ -1,7 +1,6 @@
 //! Handling what the provider sent: the notice only says which payment to ask about.
 
 use chrono::{DateTime, Utc};
-use futures_util::{FutureExt as _, StreamExt as _, stream};
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
 
 use super::lanes::{self, Side};
@@ -15,12 +14,8 @@ use crate::events;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
-/// The topic that is followed. Others are stored and ignored: each of their changes has a notice of this one too.
-pub(crate) const TOPIC: &str = "payment";
 /// How often a payment that the provider does not know is asked about: its notice may come before it can be read.
 const NOT_FOUND_MAX: i32 = 5;
-/// Notices that are written at once.
-const WRITERS: usize = 8;
 
 /// The queue of notices.
 pub(crate) struct Notices(pub(crate) App);
@@ -51,6 +46,9 @@ impl Queue for Notices {
     type Done = Done;
     const NAME: &'static str = "notices";
     const CONCURRENCY: usize = 32;
+    // One transaction each: a notice that cannot be written holds up no other.
+    const WRITERS: usize = 8;
+    const BATCH: usize = 1;
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedNotice>> {
         let rooms = lanes::rooms(Side::Back, lease.now);
@@ -70,22 +68,19 @@ impl Queue for Notices {
     }
 
     async fn finish(&self, done: &[Done]) -> anyhow::Result<()> {
-        let writing: Vec<_> = done.iter().map(|done| finish(&self.0, done).boxed()).collect();
-        let mut results = stream::iter(writing).buffer_unordered(WRITERS);
-        let mut failed = None;
-        while let Some(result) = results.next().await {
-            failed = result.err().or(failed);
+        for done in done {
+            finish(&self.0, done).await?;
         }
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 }
 
 async fn ask(app: &App, notice: &ClaimedNotice) -> anyhow::Result<(Answer, Option<String>)> {
-    if notice.topic != TOPIC {
-        return Ok((Answer::Ignored("topic"), None));
-    }
     let provider = provider::find(&notice.provider)
         .ok_or_else(|| anyhow::anyhow!("payment_notices.provider is `{}`", notice.provider))?;
+    if !provider.notices().is_some_and(|notices| notices.is_followed(&notice.topic)) {
+        return Ok((Answer::Ignored("topic"), None));
+    }
     let project = ProjectId::from_uuid(notice.project_id);
     let opened = credentials::open(app, &mut *app.db.acquire().await?, project, provider).await?;
     let Some(credentials) = opened else { return Ok((Answer::Ignored("not_configured"), None)) };

@@ -23,7 +23,7 @@ use super::routes::{parse_id, prefer};
 use super::settle::{self, Moved};
 use super::status::Status;
 use super::store::{self, RefundRow};
-use super::waiters;
+use super::waiters::Waiter;
 use super::work::{self, Desk, Jobs};
 use crate::app::App;
 use crate::http::auth::Caller;
@@ -59,7 +59,7 @@ async fn create(
         app.wakes.wake(Jobs::<false>::NAME);
         let mut refund_now = refund;
         let is_over = |payment: &Payment| payment.action != Some(Action::Refund);
-        let payment = waiters::wait(&app, project, payment_id, wait, is_over).await?;
+        let payment = Waiter::new(project, payment_id).wait(&app, wait, is_over).await?;
         if let Some(row) =
             store::find_refund(&mut *app.db.acquire().await?, project, RefundId::from_uuid(refund_now.id))
                 .await?

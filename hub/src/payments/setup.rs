@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use trastienda_protocol::api_key::Mode;
 use trastienda_protocol::check::{self, Errors, Fields};
+use trastienda_protocol::payment::Method;
 use trastienda_protocol::problem::{FieldError, Problem};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -81,18 +82,20 @@ pub struct Providers {
 /// Lists the providers that the project has credentials at.
 #[utoipa::path(get, path = "/v1/payment-providers", tag = "payments", responses((status = 200, body = Providers)))]
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Providers>> {
-    let notification_url = inbound::address(&app, caller.project.id);
+    // Of those who may be given credentials, the one that customers are sent to.
+    let usual = provider::for_method(Method::Checkout).ok_or(Error::NotFound("payment provider"))?;
+    let notification_url = inbound::address(&app, usual.name(), caller.project.id);
     let mut conn = app.db.acquire().await?;
     let mut data = Vec::new();
     for row in store::list_providers(&mut conn, caller.project.id).await? {
         let refused = store::list_samples(&mut conn, caller.project.id, &row.provider).await?;
         data.push(ProviderView {
+            notification_url: inbound::address(&app, &row.provider, caller.project.id),
             provider: row.provider,
             account_id: row.account_id,
             site: row.site,
             is_test: row.is_test,
             public_key: row.public_key,
-            notification_url: notification_url.clone(),
             updated_at: row.updated_at,
             refused_notices: refused.into_iter().map(RefusedNotice::from).collect(),
         });

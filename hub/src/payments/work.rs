@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::{FutureExt as _, StreamExt as _, stream};
 
+use super::at_once;
 use super::calls::Calls;
 use super::credentials::{self, Credentials};
-use super::lanes::{self, Side};
+use super::lanes::{self, Pass, Side};
 use super::model::{Action, Payment};
 use super::provider::{self, CallError, Created, Order, Provider, Snapshot, Withdrawal};
 use super::settle::{self, Moved};
@@ -20,22 +20,38 @@ use super::store::{self, Attempts, ClaimedPayment, Next};
 use super::{refunds, schedule, waiters};
 use crate::app::App;
 use crate::events;
+use crate::http::idempotency;
 use crate::queue::Lease;
 use crate::queue::worker::Queue;
 
 /// How long the calls of one job may take together: well within the lease.
 const WORK_MAX: Duration = Duration::from_secs(50);
-/// Jobs whose outcomes are written at once.
-const WRITERS: usize = 8;
 
 /// The queue of payments: those that are only asked about (`SYNC`), or all others. Apart, so that however many
 /// are asked about, nobody waits for them.
 pub(crate) struct Jobs<const SYNC: bool>(pub(crate) App);
 
+/// A payment to be worked on: claimed, or handed over as soon as it was written.
+pub(crate) struct Job {
+    pub(crate) claimed: ClaimedPayment,
+    pub(crate) ready: Option<Box<Ready>>,
+}
+
+/// What a payment that was just written needs no more reading for.
+pub(crate) struct Ready {
+    pub(crate) payment: Payment,
+    pub(crate) credentials: Credentials,
+    /// Its place on the account's lane.
+    pub(crate) pass: Pass,
+    /// The caller's `Idempotency-Key`, if it is held until the outcome is written.
+    pub(crate) key: Option<String>,
+}
+
 /// A job that was worked on.
 #[derive(Debug)]
 pub(crate) struct Done {
     job: ClaimedPayment,
+    key: Option<String>,
     calls: Calls,
     account_id: Option<String>,
     outcome: Outcome,
@@ -65,24 +81,40 @@ pub(crate) enum Outcome {
 }
 
 impl<const SYNC: bool> Queue for Jobs<SYNC> {
-    type Job = ClaimedPayment;
+    type Job = Job;
     type Done = Done;
     const NAME: &'static str = if SYNC { "payment_syncs" } else { "payments" };
     const CONCURRENCY: usize = if SYNC { 16 } else { 64 };
+    // One transaction each: a payment that cannot be written holds up no other.
+    const WRITERS: usize = 8;
+    const BATCH: usize = 1;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedPayment>> {
+    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let rooms = lanes::rooms(Self::SIDE, lease.now);
-        Ok(store::claim_payments(&self.0.db, lease, limit, SYNC, &rooms).await?)
+        let claimed = store::claim_payments(&self.0.db, lease, limit, SYNC, &rooms).await?;
+        let jobs: Vec<Job> = claimed.into_iter().map(|claimed| Job { claimed, ready: None }).collect();
+        if !SYNC {
+            at_once::learn(&rooms, &jobs, limit);
+        }
+        Ok(jobs)
     }
 
-    async fn run(&self, job: ClaimedPayment) -> Done {
-        let pass = lanes::enter(&self.0, job.project, &job.provider, Self::SIDE, Self::NAME);
-        let mut done = Done { job, calls: Calls::default(), account_id: None, outcome: Outcome::Nothing };
+    async fn run(&self, job: Job) -> Done {
+        let Job { claimed, ready } = job;
+        let (pass, known, key) = if let Some(ready) = ready {
+            let Ready { payment, credentials, pass, key } = *ready;
+            (Ok(pass), Some((payment, credentials)), key)
+        } else {
+            let pass = lanes::enter(&self.0, claimed.project, &claimed.provider, Self::SIDE, Self::NAME);
+            (pass, None, None)
+        };
+        let mut done =
+            Done { job: claimed, key, calls: Calls::default(), account_id: None, outcome: Outcome::Nothing };
         done.calls = match pass {
             Ok(pass) => Calls::on(pass),
             Err(at) => return Done { outcome: Outcome::Postponed(at), ..done },
         };
-        let outcome = match tokio::time::timeout(WORK_MAX, work(&self.0, &mut done)).await {
+        let outcome = match tokio::time::timeout(WORK_MAX, work(&self.0, &mut done, known)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 tracing::error!(payment.id = %done.job.id, error = format!("{error:#}"), "a payment's job failed");
@@ -99,15 +131,10 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
     }
 
     async fn finish(&self, done: &[Done]) -> anyhow::Result<()> {
-        // One transaction each: a payment that cannot be written holds up no other. What was written is skipped
-        // when all are tried again, since its lease is gone.
-        let writing: Vec<_> = done.iter().map(|done| finish(&self.0, done).boxed()).collect();
-        let mut results = stream::iter(writing).buffer_unordered(WRITERS);
-        let mut failed = None;
-        while let Some(result) = results.next().await {
-            failed = result.err().or(failed);
+        for done in done {
+            finish(&self.0, done).await?;
         }
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 }
 
@@ -115,18 +142,16 @@ impl<const SYNC: bool> Jobs<SYNC> {
     const SIDE: Side = if SYNC { Side::Back } else { Side::Front };
 }
 
-async fn work(app: &App, done: &mut Done) -> anyhow::Result<Outcome> {
+async fn work(app: &App, done: &mut Done, known: Option<(Payment, Credentials)>) -> anyhow::Result<Outcome> {
     let job = done.job.clone();
-    let mut conn = app.db.acquire().await?;
-    let payment = store::get_payment(&mut conn, job.project, job.id).await?;
-    let Some(action) = payment.action else { return Ok(Outcome::Nothing) };
-    let provider = provider::find(&payment.provider)
-        .ok_or_else(|| anyhow::anyhow!("payment_transactions.provider of {} is not known", payment.id))?;
-    let Some(credentials) = credentials::open(app, &mut conn, job.project, provider).await? else {
-        anyhow::bail!("the project has no credentials at {}", payment.provider);
+    let provider = provider::find(&job.provider)
+        .ok_or_else(|| anyhow::anyhow!("payment_transactions.provider of {} is not known", job.id))?;
+    let (payment, credentials) = match known {
+        Some(known) => known,
+        // No connection is held while the provider is called.
+        None => read(app, &job, provider).await?,
     };
-    // No connection is held while the provider is called.
-    drop(conn);
+    let Some(action) = payment.action else { return Ok(Outcome::Nothing) };
     done.account_id.clone_from(&credentials.account_id);
     let desk = Desk { app, provider, credentials: &credentials, payment: &payment, attempts: job.attempts };
     Ok(match action {
@@ -138,6 +163,19 @@ async fn work(app: &App, done: &mut Done) -> anyhow::Result<Outcome> {
         Action::Cancel => desk.cancel(&mut done.calls).await,
         Action::Refund => refunds::work(&desk, &mut done.calls).await?,
     })
+}
+
+async fn read(
+    app: &App,
+    job: &ClaimedPayment,
+    provider: &dyn Provider,
+) -> anyhow::Result<(Payment, Credentials)> {
+    let mut conn = app.db.acquire().await?;
+    let payment = store::get_payment(&mut conn, job.project, job.id).await?;
+    let credentials = credentials::open(app, &mut conn, job.project, provider).await?;
+    let credentials =
+        credentials.ok_or_else(|| anyhow::anyhow!("the project has no credentials at {}", job.provider))?;
+    Ok((payment, credentials))
 }
 
 /// One payment and what is needed to work on it.
@@ -158,7 +196,7 @@ impl Desk<'_> {
             return Outcome::Nothing;
         }
         let access = &self.credentials.access;
-        let address = super::inbound::address(app, payment.project_id);
+        let address = super::inbound::address(app, provider.name(), payment.project_id);
         let order = Order {
             reference: payment.id.to_string(),
             key: &payment.provider_key,
@@ -257,11 +295,14 @@ impl Desk<'_> {
 /// Writes what came of a job. An error means that the database is away: it is tried again.
 async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
     match write(app, done).await {
-        Ok(moved) => {
+        Ok((moved, payment)) => {
             if moved.told {
                 events::wake(app);
             }
-            waiters::wake(done.job.id);
+            match payment {
+                Some(payment) => waiters::tell(payment),
+                None => waiters::wake(done.job.id),
+            }
             Ok(())
         }
         Err(error) if is_away(&error) => Err(error),
@@ -273,12 +314,13 @@ async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
     }
 }
 
-async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
+/// Writes it, and gives the payment as it stands then.
+async fn write(app: &App, done: &Done) -> anyhow::Result<(Moved, Option<Payment>)> {
     let mut tx = app.db.begin().await?;
     let job = &done.job;
     let locked = store::lock_payment(&mut tx, job.project, job.id, Some(job.lease_token)).await?;
     // Another hub took the lease over: what it finds out is as true.
-    let Some(mut payment) = locked else { return Ok(Moved::default()) };
+    let Some(mut payment) = locked else { return Ok((Moved::default(), None)) };
     let now = app.clock.now();
     let mut moved = Moved::default();
     let mut asked_at = None;
@@ -289,19 +331,16 @@ async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
     match &done.outcome {
         Outcome::Made(created) => {
             keep_made(&mut payment, created);
-            store::update_made(&mut tx, &payment).await?;
             if let Some(snapshot) = &created.payment {
                 moved = settle::take_in(app, &mut tx, &mut payment, snapshot, account).await?;
             }
         }
         Outcome::Refused(code) => {
             payment.request.card = None;
-            store::update_made(&mut tx, &payment).await?;
             moved = settle::close(app, &mut tx, &mut payment, &format!("rejected_{code}")).await?;
         }
         Outcome::Expired => {
             payment.request.card = None;
-            store::update_made(&mut tx, &payment).await?;
             moved = settle::close(app, &mut tx, &mut payment, "expired").await?;
         }
         Outcome::Seen(snapshots) | Outcome::Withdrawn(snapshots) => {
@@ -331,14 +370,25 @@ async fn write(app: &App, done: &Done) -> anyhow::Result<Moved> {
         Outcome::Postponed(at) => Next { action: payment.action, run_at: *at, attempts: Attempts::Unspent },
         _ => next(&mut tx, &payment, now).await?,
     };
-    store::release_payment(&mut tx, &payment, next, asked_at).await?;
+    payment.action = next.action;
+    if matches!(done.outcome, Outcome::Made(_) | Outcome::Refused(_) | Outcome::Expired) {
+        store::release_made(&mut tx, &payment, next).await?;
+    } else {
+        store::release_payment(&mut tx, &payment, next, asked_at).await?;
+    }
+    if let Some(key) = done.key.as_deref().filter(|_| payment.is_made()) {
+        idempotency::release(&mut tx, payment.project_id, key).await?;
+    }
     tx.commit().await?;
-    Ok(moved)
+    Ok((moved, Some(payment)))
 }
 
 /// What is to be done next about a payment that stands as it does.
 async fn next(conn: &mut sqlx::PgConnection, payment: &Payment, now: DateTime<Utc>) -> anyhow::Result<Next> {
-    let refunds = store::list_refunds(conn, payment.project_id, payment.id).await?;
+    let refunds = match payment.standing.status {
+        Status::Pending => Vec::new(),
+        _ => store::list_refunds(conn, payment.project_id, payment.id).await?,
+    };
     let (action, run_at) = if payment.standing.status == Status::Pending {
         (Some(Action::Sync), schedule::next_sync(payment.method, payment.created_at, now))
     } else if refunds.iter().any(|refund| refund.status == "pending") {

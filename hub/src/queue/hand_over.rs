@@ -66,15 +66,22 @@ impl<Q: Queue> Place<Q> {
         Self { queue, slot, done }
     }
 
-    /// Runs the job in a task of its own.
-    pub fn run(self, job: Q::Job) {
+    /// Runs the job, and those that follow it, in a task of its own.
+    pub fn run(self, mut job: Q::Job) {
         let Self { queue, slot, done } = self;
         tokio::spawn(async move {
-            let running = Running::<Q>::start();
-            let outcome = queue.run(job).await;
-            drop(running);
-            // The receiver lives as long as any sender does.
-            let _ = done.send(outcome);
+            loop {
+                let running = Running::<Q>::start();
+                let outcome = queue.run(job).await;
+                drop(running);
+                let next = queue.next(&outcome);
+                // The receiver lives as long as any sender does.
+                let _ = done.send(outcome);
+                match next {
+                    Some(next) => job = next,
+                    None => break,
+                }
+            }
             drop(slot);
         });
     }

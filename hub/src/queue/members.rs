@@ -111,12 +111,13 @@ pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
 }
 
 /// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
-const JOB_TABLES: [&str; 6] = [
+const JOB_TABLES: [&str; 7] = [
     "webhook_deliveries",
     "webhook_replays",
     "notifications",
     "payment_transactions",
     "payment_notices",
+    "payment_providers",
     "operator_mails",
 ];
 

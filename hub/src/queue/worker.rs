@@ -28,11 +28,20 @@ pub trait Queue: Send + Sync + 'static {
     /// The time between two looks at the table, at least, however often the loop is woken: where a busy table would
     /// be asked for one row at a time, it is asked for many.
     const PACE: Duration = Duration::ZERO;
+    /// Loops that write what was done, each a batch of its own. More than one where batches share no transaction, and
+    /// somebody waits for each.
+    const WRITERS: usize = 1;
+    /// The most that is written as one batch.
+    const BATCH: usize = 500;
 
     /// Claims up to `limit` rows that are due, in one short transaction.
     fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
     /// Does the work, within [`LEASE`]. Never fails: what went wrong is part of what was done.
     fn run(&self, job: Self::Job) -> impl Future<Output = Self::Done> + Send;
+    /// The job that the same worker goes on with, if one is in hand.
+    fn next(&self, _done: &Self::Done) -> Option<Self::Job> {
+        None
+    }
     /// Writes what was done, in one transaction, for rows whose lease token still fits.
     fn finish(&self, done: &[Self::Done]) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
@@ -44,7 +53,10 @@ pub fn start<Q: Queue>(app: &App, queue: Q) -> HandOver<Q> {
     let (done_sender, done_receiver) = mpsc::unbounded_channel();
     let slots = Arc::new(Semaphore::new(Q::CONCURRENCY));
     let hand_over = HandOver::new(&queue, &slots, &done_sender, app.shutdown.token.clone());
-    app.shutdown.spawn(finish_loop(queue.clone(), done_receiver));
+    let done_receiver = Arc::new(tokio::sync::Mutex::new(done_receiver));
+    for _ in 0..Q::WRITERS {
+        app.shutdown.spawn(finish_loop(queue.clone(), done_receiver.clone()));
+    }
     app.shutdown.spawn(claim_loop(app.clone(), queue, slots, done_sender));
     hand_over
 }
@@ -105,9 +117,17 @@ async fn claim_loop<Q: Queue>(
     let _ = slots.acquire_many(u32::try_from(Q::CONCURRENCY).unwrap_or(u32::MAX)).await;
 }
 
-async fn finish_loop<Q: Queue>(queue: Arc<Q>, mut done: mpsc::UnboundedReceiver<Q::Done>) {
+async fn finish_loop<Q: Queue>(
+    queue: Arc<Q>,
+    done: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Q::Done>>>,
+) {
     let mut batch = Vec::new();
-    while done.recv_many(&mut batch, 500).await > 0 {
+    loop {
+        // Held while it waits, not while it writes.
+        let came = done.lock().await.recv_many(&mut batch, Q::BATCH).await;
+        if came == 0 {
+            return;
+        }
         metrics::counter!("trastienda_jobs_total", "queue" => Q::NAME).increment(batch.len() as u64);
         // What was done is remembered until it is written. When the database is away for longer than the leases,
         // the rows are claimed again and these completions change nothing.

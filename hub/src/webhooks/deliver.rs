@@ -12,11 +12,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::StatusCode;
+use trastienda_protocol::ids::DeliveryId;
 use uuid::Uuid;
 
 use super::failure::{Class, Failure};
 use super::health::record::Recorder;
-use super::in_flight::{InFlight, Slot};
+use super::in_flight::{Claimed, Follower, InFlight, Slot};
 use super::store::{self, ClaimedDelivery};
 use super::wire::{self, Reply};
 use super::{schedule, warn};
@@ -26,6 +27,8 @@ use crate::queue::{Lease, Verdict};
 
 /// How long a delivery waits for its turn under `rate_per_second` before it is put back.
 const TURN_MAX: Duration = Duration::from_secs(20);
+/// Rows in one claim at most.
+const ROWS_MAX: i64 = 1_024;
 /// Deliveries in flight that an endpoint may have although few workers are free: the default of `max_in_flight`.
 const FEW: usize = 10;
 
@@ -46,6 +49,8 @@ pub struct Job {
     pub(super) delivery: ClaimedDelivery,
     pub(super) body: Bytes,
     pub(super) slot: Slot,
+    /// It is not to be sent now: it waited too long, or its endpoint does not take anything.
+    pub(super) goes_back: bool,
 }
 
 /// An attempt that was made.
@@ -73,6 +78,13 @@ pub struct Attempted {
     pub is_gone: bool,
     /// A probe keeps its place until what it showed is written: no second one goes in between.
     pub(super) slot: Option<Slot>,
+}
+
+impl Job {
+    /// The delivery's id.
+    pub fn delivery_id(&self) -> DeliveryId {
+        self.delivery.delivery_id()
+    }
 }
 
 impl Deliveries {
@@ -130,14 +142,24 @@ impl Queue for Deliveries {
     const PACE: Duration = Duration::from_millis(8);
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
-        let share = Self::share(usize::try_from(limit).unwrap_or(0));
+        let free = usize::try_from(limit).unwrap_or(0);
+        let mut jobs = self.in_flight.ready(None, free);
+        let share = Self::share(free);
         let busy = self.in_flight.busy();
-        let rows = store::claim_deliveries(&self.app.db, lease, limit, share, &busy).await?;
-        let mut claimed: HashMap<Uuid, (i32, i32)> = HashMap::new();
-        let jobs = rows.into_iter().map(|(delivery, said)| {
-            let target = &delivery.target;
-            let places = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
-            claimed.entry(target.id).or_insert((0, places)).0 += 1;
+        let mut conn = self.app.kept.lend().await?;
+        let rows = store::claim_deliveries(&mut conn, lease, ROWS_MAX, share, &busy).await?;
+        conn.give_back();
+        if rows.len() >= usize::try_from(ROWS_MAX).unwrap_or(usize::MAX) {
+            // Endpoints that were not come to may have something due.
+            self.app.wakes.of(Self::NAME).notify_one();
+        }
+        let mut claimed: HashMap<Uuid, Claimed> = HashMap::new();
+        for (delivery, said) in rows {
+            let target = delivery.target.clone();
+            let limit = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
+            let is_single = target.ordered || delivery.is_probe || target.rate_per_second.is_some();
+            let ahead = if is_single { 0 } else { busy.ahead_of(target.id, limit) };
+            claimed.entry(target.id).or_insert(Claimed { came: 0, limit, ahead }).came += 1;
             let said = wire::Said {
                 event_id: delivery.event_id,
                 event_type: &delivery.event_type,
@@ -145,18 +167,17 @@ impl Queue for Deliveries {
                 data: &said.data,
             };
             let body = wire::body(delivery.project_id, &said);
-            let slot = self.in_flight.take(target.id, places);
-            Job { delivery, body, slot }
-        });
-        let jobs: Vec<Job> = jobs.collect();
+            let follower = Follower { delivery, body, since: Instant::now() };
+            jobs.extend(self.in_flight.take(follower, limit.min(share), is_single, jobs.len() < free));
+        }
         self.in_flight.learn(&busy, &claimed, share);
         Ok(jobs)
     }
 
     async fn run(&self, job: Job) -> Attempted {
         // The place is free when this ends, however it ends; a probe's once that is written.
-        let Job { delivery, body, slot } = job;
-        if tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
+        let Job { delivery, body, slot, goes_back } = job;
+        if goes_back || tokio::time::timeout(TURN_MAX, self.turn(&delivery)).await.is_err() {
             self.in_flight.mark_behind(delivery.target.id);
             return Attempted::none(delivery, self.app.clock.now());
         }
@@ -173,9 +194,15 @@ impl Queue for Deliveries {
         attempted
     }
 
+    fn next(&self, done: &Attempted) -> Option<Job> {
+        // A hub that stops begins nothing: what follows goes back.
+        let went_well = done.verdict == Some(Verdict::Done) && !self.app.shutdown.token.is_cancelled();
+        self.in_flight.follow(done.delivery.target.id, went_well, done.duration)
+    }
+
     async fn finish(&self, done: &[Attempted]) -> anyhow::Result<()> {
         let now = self.app.clock.now();
-        let mut tx = self.app.db.begin().await?;
+        let mut tx = self.app.kept.begin().await?;
         let moved = store::finish_deliveries(&mut tx, done, now).await?;
         // Where a lease has passed to someone else, so has the attempt that counts.
         let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));

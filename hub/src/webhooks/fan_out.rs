@@ -11,7 +11,7 @@ use trastienda_protocol::ids::Id as _;
 use uuid::Uuid;
 
 use super::deliver::{Deliveries, Job};
-use super::in_flight::Slot;
+use super::in_flight::{Expected, Room, Slot};
 use super::store::{self, ClaimedDelivery, NewDelivery, Target};
 use super::{warn, wire};
 use crate::app::App;
@@ -55,12 +55,11 @@ impl Subscriber for FanOut {
                         is_leased: false,
                     };
                     match lease.and_then(|lease| Some((lease, reserve(app, target)?))) {
-                        Some((lease, (place, slot))) => {
+                        Some((lease, reserved)) => {
                             row.is_leased = true;
                             let body: &Bytes = body
                                 .get_or_insert_with(|| wire::body(event.project_id.uuid(), &event.into()));
-                            let delivery = claimed(&row, lease);
-                            fanned.at_once.push((place, Job { delivery, body: body.clone(), slot }));
+                            fanned.take(reserved, claimed(&row, lease), body.clone());
                         }
                         None => fanned.waiting.push(target.id),
                     }
@@ -115,15 +114,25 @@ impl Targets {
     }
 }
 
-/// A worker and a place at the endpoint, if the delivery may be sent as soon as it is written.
-fn reserve(app: &App, target: &Target) -> Option<(Place<Deliveries>, Slot)> {
+/// What was reserved for a delivery that needs no claim.
+enum Reserved {
+    /// A worker and a place at the endpoint.
+    Now(Place<Deliveries>, Slot),
+    /// A place behind those that are under way.
+    Next(Expected),
+}
+
+/// A worker and a place at the endpoint, or a place behind others, unless the delivery must wait in the table.
+fn reserve(app: &App, target: &Target) -> Option<Reserved> {
     if target.is_holding || target.ordered || target.rate_per_second.is_some() {
         return None;
     }
     let workers = app.deliveries.get()?;
     let limit = target.max_in_flight.min(Deliveries::share(workers.free()));
-    let slot = workers.queue()?.in_flight.take_if_caught_up(target.id, limit)?;
-    Some((workers.reserve()?, slot))
+    match workers.queue()?.in_flight.room(target.id, limit)? {
+        Room::Now(slot) => Some(Reserved::Now(workers.reserve()?, slot)),
+        Room::Next(expected) => Some(Reserved::Next(expected)),
+    }
 }
 
 fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
@@ -141,17 +150,52 @@ fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
     }
 }
 
-/// What the transaction wrote: deliveries to be sent at once, and endpoints whose deliveries wait for a claim.
+/// What the transaction wrote: deliveries to be sent at once, those that follow them, and endpoints whose deliveries
+/// wait for a claim.
 #[derive(Default)]
 struct Fanned {
     at_once: Vec<(Place<Deliveries>, Job)>,
+    next: Vec<(Expected, ClaimedDelivery, Bytes)>,
     waiting: Vec<Uuid>,
+}
+
+impl Fanned {
+    fn take(&mut self, reserved: Reserved, delivery: ClaimedDelivery, body: Bytes) {
+        match reserved {
+            Reserved::Now(place, slot) => {
+                self.at_once.push((place, Job { delivery, body, slot, goes_back: false }));
+            }
+            Reserved::Next(expected) => self.next.push((expected, delivery, body)),
+        }
+    }
+}
+
+/// Hands over what follows, and starts what has a place by now: those that were under way may have ended meanwhile.
+fn follow(app: &App, next: Vec<(Expected, ClaimedDelivery, Bytes)>) {
+    let mut endpoints: Vec<Uuid> = next.iter().map(|(_, delivery, _)| delivery.target.id).collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    let count = next.len();
+    for (expected, delivery, body) in next {
+        expected.arrived(delivery, body);
+    }
+    let Some(workers) = app.deliveries.get() else { return };
+    let Some(queue) = workers.queue() else { return };
+    // Without a free worker they go when one ends, or with the next claim.
+    let places: Vec<_> = std::iter::from_fn(|| workers.reserve()).take(count).collect();
+    let ready = queue.in_flight.ready(Some(&endpoints), places.len());
+    for (place, job) in places.into_iter().zip(ready) {
+        place.run(job);
+    }
 }
 
 impl Followed for Fanned {
     fn committed(self: Box<Self>, app: &App) {
         for (place, job) in self.at_once {
             place.run(job);
+        }
+        if !self.next.is_empty() {
+            follow(app, self.next);
         }
         if self.waiting.is_empty() {
             return;

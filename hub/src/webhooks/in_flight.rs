@@ -1,22 +1,63 @@
-//! How many deliveries each endpoint has under way from this hub, and which endpoints may have more waiting.
+//! What this hub has in hand for each endpoint: deliveries under way, and those that follow them.
 //!
-//! An endpoint is *behind* when the table may hold due deliveries of its that no worker has. Then new ones are not
-//! handed over past those that wait, and each that ends asks the table for the next.
+//! An endpoint has at most `max_in_flight` deliveries under way. What is written or claimed beyond that, up to a measure,
+//! waits here, leased, and goes when one ends well: a worker takes the next of the same endpoint ([`InFlight::follow`]).
+//! Only what exceeds that too is left to a claim.
+//!
+//! An endpoint is *behind* when the table may hold due deliveries of its that this hub does not have in hand. Then new
+//! ones are not taken past those that wait there, and each that ends asks the table for the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use uuid::Uuid;
+
+use super::deliver::Job;
+use super::store::ClaimedDelivery;
+
+/// Written deliveries that may follow, for each that may be under way.
+const AHEAD_WRITTEN: i32 = 10;
+/// Claimed deliveries that may follow, for each that may be under way: enough to go on with during the next claim.
+const AHEAD_CLAIMED: i32 = 2;
+/// Deliveries that follow, of all endpoints: some megabytes.
+const AHEAD_MAX: usize = 4_096;
+/// An endpoint that takes longer for a delivery gets none to follow: they would grow old here.
+const QUICK: Duration = Duration::from_millis(250);
+/// What waited for longer goes back to the table: its endpoint may have changed.
+pub(super) const FRESH: Duration = Duration::from_secs(5);
 
 /// The endpoints that this hub is sending to.
 #[derive(Debug, Default)]
-pub(super) struct InFlight(Mutex<HashMap<Uuid, Endpoint>>);
+pub(super) struct InFlight(Mutex<Endpoints>);
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
+struct Endpoints {
+    by_id: HashMap<Uuid, Endpoint>,
+    /// Deliveries that follow or will, of all endpoints.
+    ahead: usize,
+}
+
+#[derive(Debug, Default)]
 struct Endpoint {
     running: i32,
     limit: i32,
     behind: bool,
+    is_slow: bool,
+    /// It is ordered, has a rate or a probe under way: what follows would have to be thought of one by one.
+    is_single: bool,
+    /// Places in `following` for deliveries that are being written.
+    expected: i32,
+    following: VecDeque<Follower>,
+}
+
+/// A delivery in hand that is not under way yet.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) delivery: ClaimedDelivery,
+    pub(super) body: Bytes,
+    pub(super) since: Instant,
 }
 
 /// One delivery under way. Dropped, however it ends, its place is free.
@@ -26,131 +67,244 @@ pub(super) struct Slot {
     endpoint: Uuid,
 }
 
-/// What was under way when a claim began.
+/// A place for a delivery that follows. Dropped, because its transaction failed, it is free again.
+#[derive(Debug)]
+pub(super) struct Expected {
+    in_flight: Arc<InFlight>,
+    endpoint: Uuid,
+}
+
+/// Where a delivery that is being written may go.
+#[derive(Debug)]
+pub(super) enum Room {
+    Now(Slot),
+    Next(Expected),
+}
+
+/// What was in hand when a claim began.
 #[derive(Debug)]
 pub(crate) struct Busy {
     /// The endpoints.
     pub(crate) endpoints: Vec<Uuid>,
-    /// How many deliveries each has under way.
-    pub(crate) running: Vec<i32>,
-    known: Vec<(Uuid, Endpoint)>,
+    /// How many deliveries of each are in hand.
+    pub(crate) in_hand: Vec<i32>,
+    /// How many of each may be in hand beyond those under way.
+    pub(crate) ahead: Vec<i32>,
+    /// The same for any other endpoint, for each that may be under way.
+    pub(crate) ahead_each: i32,
+    known: HashMap<Uuid, Known>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    in_hand: i32,
+    limit: i32,
+    ahead: i32,
 }
 
 impl InFlight {
-    /// Takes a place for a delivery that was just made, if the endpoint has one free and nothing waits for it.
-    pub(super) fn take_if_caught_up(self: &Arc<Self>, endpoint: Uuid, limit: i32) -> Option<Slot> {
+    /// A place for a delivery that is being made, if nothing of the endpoint's waits in the table.
+    pub(super) fn room(self: &Arc<Self>, endpoint: Uuid, limit: i32) -> Option<Room> {
         let mut endpoints = self.lock();
-        let entry = endpoints.entry(endpoint).or_default();
-        entry.limit = limit;
-        if entry.behind || entry.running >= limit {
+        let is_full = endpoints.ahead >= AHEAD_MAX;
+        let entry = endpoints.by_id.entry(endpoint).or_default();
+        (entry.limit, entry.is_single) = (limit, false);
+        if entry.behind || limit < 1 {
             return None;
         }
-        entry.running += 1;
-        drop(endpoints);
-        Some(Slot { in_flight: self.clone(), endpoint })
+        if entry.running < limit && entry.ahead() == 0 {
+            entry.running += 1;
+            return Some(Room::Now(Slot { in_flight: self.clone(), endpoint }));
+        }
+        if is_full || entry.is_slow || entry.ahead() >= limit.saturating_mul(AHEAD_WRITTEN) {
+            return None;
+        }
+        entry.expected += 1;
+        endpoints.ahead += 1;
+        Some(Room::Next(Expected { in_flight: self.clone(), endpoint }))
     }
 
-    /// Takes a place for a delivery that was claimed.
-    pub(super) fn take(self: &Arc<Self>, endpoint: Uuid, limit: i32) -> Slot {
+    /// Takes in what was claimed: a place if the endpoint has one and a worker is free, or it follows (`None`).
+    pub(super) fn take(
+        self: &Arc<Self>,
+        follower: Follower,
+        limit: i32,
+        is_single: bool,
+        has_worker: bool,
+    ) -> Option<Job> {
+        let endpoint = follower.delivery.target.id;
         let mut endpoints = self.lock();
-        let entry = endpoints.entry(endpoint).or_default();
-        entry.limit = limit;
+        let entry = endpoints.by_id.entry(endpoint).or_default();
+        (entry.limit, entry.is_single) = (limit, is_single);
+        if has_worker && entry.running < limit {
+            entry.running += 1;
+            return Some(follower.goes(Slot { in_flight: self.clone(), endpoint }));
+        }
+        entry.following.push_back(follower);
+        endpoints.ahead += 1;
+        None
+    }
+
+    /// The next of an endpoint's after one that ended. After a failure the others under way go on with it; if there
+    /// is none, what follows goes back to the table, one by one, for the endpoint's circuit to hold.
+    pub(super) fn follow(self: &Arc<Self>, endpoint: Uuid, went_well: bool, took: Duration) -> Option<Job> {
+        let mut endpoints = self.lock();
+        let entry = endpoints.by_id.get_mut(&endpoint)?;
+        if went_well {
+            entry.is_slow = took > QUICK;
+        }
+        let may = if went_well { entry.running < entry.limit } else { entry.running == 0 };
+        if !may {
+            return None;
+        }
+        let follower = entry.following.pop_front()?;
         entry.running += 1;
-        drop(endpoints);
-        Slot { in_flight: self.clone(), endpoint }
+        entry.behind |= !went_well;
+        endpoints.ahead -= 1;
+        let slot = Slot { in_flight: self.clone(), endpoint };
+        Some(if went_well { follower.goes(slot) } else { follower.goes_back(slot) })
+    }
+
+    /// What may go of what follows, of these endpoints or of all: where a place is free and nobody was there to take it.
+    pub(super) fn ready(self: &Arc<Self>, of: Option<&[Uuid]>, workers: usize) -> Vec<Job> {
+        let mut endpoints = self.lock();
+        let Endpoints { by_id, ahead } = &mut *endpoints;
+        let mut jobs = Vec::new();
+        for (endpoint, entry) in by_id.iter_mut().filter(|(id, _)| of.is_none_or(|of| of.contains(*id))) {
+            while entry.running < entry.limit && jobs.len() < workers {
+                let Some(follower) = entry.following.pop_front() else { break };
+                entry.running += 1;
+                *ahead -= 1;
+                jobs.push(follower.goes(Slot { in_flight: self.clone(), endpoint: *endpoint }));
+            }
+        }
+        jobs
     }
 
     /// Says that the table holds a due delivery of the endpoint's.
     pub(super) fn mark_behind(&self, endpoint: Uuid) {
-        self.lock().entry(endpoint).or_default().behind = true;
+        self.lock().by_id.entry(endpoint).or_default().behind = true;
     }
 
     /// Whether the table may hold due deliveries of the endpoint's.
     pub(super) fn is_behind(&self, endpoint: Uuid) -> bool {
-        self.lock().get(&endpoint).is_some_and(|entry| entry.behind)
+        self.lock().by_id.get(&endpoint).is_some_and(|entry| entry.behind)
     }
 
-    /// What is under way now.
+    /// What is in hand now.
     pub(super) fn busy(&self) -> Busy {
-        let known: Vec<(Uuid, Endpoint)> = self.lock().iter().map(|(id, entry)| (*id, *entry)).collect();
-        let running = known.iter().filter(|(_, entry)| entry.running > 0);
-        let (endpoints, running) = running.map(|(id, entry)| (*id, entry.running)).unzip();
-        Busy { endpoints, running, known }
+        let endpoints = self.lock();
+        let ahead_each = if endpoints.ahead < AHEAD_MAX { AHEAD_CLAIMED } else { 0 };
+        let known = endpoints.by_id.iter().map(|(id, entry)| {
+            let ahead =
+                if entry.is_slow || entry.is_single { 0 } else { entry.limit.saturating_mul(ahead_each) };
+            (*id, Known { in_hand: entry.running + entry.ahead(), limit: entry.limit, ahead })
+        });
+        let known: HashMap<Uuid, Known> = known.collect();
+        drop(endpoints);
+        Busy {
+            endpoints: known.keys().copied().collect(),
+            in_hand: known.values().map(|it| it.in_hand).collect(),
+            ahead: known.values().map(|it| it.ahead).collect(),
+            ahead_each,
+            known,
+        }
     }
 
     /// Learns from a claim which endpoints are behind: those that took all that they were asked for. `claimed` tells
-    /// for each endpoint how many deliveries came and its limit, `share` what any endpoint was asked for at most.
-    pub(super) fn learn(&self, busy: &Busy, claimed: &HashMap<Uuid, (i32, i32)>, share: i32) {
-        let before: HashMap<Uuid, Endpoint> = busy.known.iter().copied().collect();
+    /// for each endpoint how many deliveries came and what it may have under way and ahead, `share` what any endpoint
+    /// may have under way at most.
+    pub(super) fn learn(&self, busy: &Busy, claimed: &HashMap<Uuid, Claimed>, share: i32) {
         let mut endpoints = self.lock();
-        for id in before.keys().chain(claimed.keys()) {
-            let entry = before.get(id).copied().unwrap_or_default();
-            let (came, limit) = claimed.get(id).copied().unwrap_or((0, entry.limit));
-            let asked = limit.min(share) - entry.running;
+        for id in busy.known.keys().chain(claimed.keys()) {
+            let before = busy.known.get(id).copied();
+            let Claimed { came, limit, ahead } = claimed.get(id).copied().unwrap_or_else(|| {
+                before.map_or(Claimed::default(), |it| Claimed { came: 0, limit: it.limit, ahead: it.ahead })
+            });
+            let asked = limit.min(share) + ahead - before.map_or(0, |it| it.in_hand);
             // Of an endpoint that was never sent to, the limit is not known: nothing came although it was asked.
-            let behind = if entry.limit == 0 && came == 0 { false } else { came >= asked };
-            endpoints.entry(*id).or_default().behind = behind;
+            let behind = if limit == 0 && came == 0 { false } else { came >= asked };
+            endpoints.by_id.entry(*id).or_default().behind = behind;
         }
-        endpoints.retain(|_, entry| entry.running > 0 || entry.behind);
+        endpoints.by_id.retain(|_, entry| !entry.is_idle());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Endpoint>> {
+    fn lock(&self) -> MutexGuard<'_, Endpoints> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a claim brought of one endpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Claimed {
+    pub(super) came: i32,
+    pub(super) limit: i32,
+    pub(super) ahead: i32,
+}
+
+impl Busy {
+    /// How many of an endpoint's a claim may take beyond those under way: what the claim's statement says.
+    pub(super) fn ahead_of(&self, endpoint: Uuid, limit: i32) -> i32 {
+        self.known.get(&endpoint).map_or(limit.saturating_mul(self.ahead_each), |it| it.ahead)
+    }
+}
+
+impl Endpoint {
+    fn ahead(&self) -> i32 {
+        self.expected.saturating_add(i32::try_from(self.following.len()).unwrap_or(i32::MAX))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && !self.behind && self.ahead() == 0
+    }
+}
+
+impl Follower {
+    fn goes(self, slot: Slot) -> Job {
+        Job { delivery: self.delivery, body: self.body, slot, goes_back: self.since.elapsed() > FRESH }
+    }
+
+    fn goes_back(self, slot: Slot) -> Job {
+        Job { goes_back: true, ..self.goes(slot) }
+    }
+}
+
+impl Expected {
+    /// The delivery is written and follows.
+    pub(super) fn arrived(self, delivery: ClaimedDelivery, body: Bytes) {
+        let mut endpoints = self.in_flight.lock();
+        // Dropping `self` takes the place out of those that are expected.
+        endpoints.ahead += 1;
+        let entry = endpoints.by_id.entry(self.endpoint).or_default();
+        entry.following.push_back(Follower { delivery, body, since: Instant::now() });
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        let mut endpoints = self.in_flight.lock();
+        endpoints.ahead -= 1;
+        if let Some(entry) = endpoints.by_id.get_mut(&self.endpoint) {
+            entry.expected -= 1;
+            if entry.is_idle() {
+                endpoints.by_id.remove(&self.endpoint);
+            }
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut endpoints = self.in_flight.lock();
-        if let Some(entry) = endpoints.get_mut(&self.endpoint) {
+        if let Some(entry) = endpoints.by_id.get_mut(&self.endpoint) {
             entry.running -= 1;
-            if entry.running == 0 && !entry.behind {
-                endpoints.remove(&self.endpoint);
+            if entry.is_idle() {
+                endpoints.by_id.remove(&self.endpoint);
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENDPOINT: Uuid = Uuid::from_u128(1);
-
-    fn learn(in_flight: &InFlight, came: i32, limit: i32) {
-        let claimed = if came > 0 { [(ENDPOINT, (came, limit))].into() } else { HashMap::new() };
-        in_flight.learn(&in_flight.busy(), &claimed, 100);
-    }
-
-    #[test]
-    fn a_place_is_free_again_when_its_delivery_ends() {
-        let in_flight = Arc::new(InFlight::default());
-        let first = in_flight.take_if_caught_up(ENDPOINT, 1).unwrap();
-        assert!(in_flight.take_if_caught_up(ENDPOINT, 1).is_none());
-        drop(first);
-        assert!(in_flight.take_if_caught_up(ENDPOINT, 1).is_some());
-        assert!(in_flight.busy().known.is_empty());
-    }
-
-    #[test]
-    fn what_waits_goes_first() {
-        let in_flight = Arc::new(InFlight::default());
-        in_flight.mark_behind(ENDPOINT);
-        assert!(in_flight.take_if_caught_up(ENDPOINT, 10).is_none());
-        learn(&in_flight, 10, 10);
-        assert!(in_flight.is_behind(ENDPOINT), "all that was asked for came: there may be more");
-        learn(&in_flight, 3, 10);
-        assert!(in_flight.take_if_caught_up(ENDPOINT, 10).is_some());
-    }
-
-    #[test]
-    fn an_endpoint_that_could_not_be_asked_may_be_behind() {
-        let in_flight = Arc::new(InFlight::default());
-        let held = in_flight.take_if_caught_up(ENDPOINT, 1).unwrap();
-        learn(&in_flight, 0, 1);
-        assert!(in_flight.is_behind(ENDPOINT));
-        drop(held);
-        learn(&in_flight, 0, 1);
-        assert!(!in_flight.is_behind(ENDPOINT));
-    }
-}
+#[path = "in_flight_tests.rs"]
+mod tests;

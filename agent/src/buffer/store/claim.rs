@@ -19,6 +19,10 @@ const SCAN_MAX: usize = 20_000;
 /// Older rows of its order that an urgent row takes along at most.
 const ALONG_MAX: usize = 32;
 
+/// No row is postponed for longer, in milliseconds. One that seems to be was postponed by a clock that has been set back
+/// since, and is due: nothing acknowledged waits for days because somebody mended the time.
+const PAUSE_MAX: i64 = 15 * 60 * 1_000;
+
 const COLUMNS: &str =
     "seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, run_at, length(body), body";
 
@@ -121,7 +125,7 @@ impl Picking<'_> {
         if over || self.wanted.not_before.is_some_and(|not_before| accepted_at < not_before) {
             return Ok(State::Over);
         }
-        if run_at > self.wanted.now {
+        if run_at > self.wanted.now && run_at <= self.wanted.now.saturating_add(PAUSE_MAX) {
             let earlier = self.claim.next_run_at.map_or(run_at, |earlier| earlier.min(run_at));
             self.claim.next_run_at = Some(earlier);
             return Ok(State::Postponed);

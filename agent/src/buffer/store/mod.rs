@@ -3,6 +3,7 @@
 pub(super) mod accept;
 pub(super) mod claim;
 pub(super) mod import;
+mod leaves;
 pub(super) mod open;
 pub(super) mod read;
 pub(super) mod salvage;

@@ -130,8 +130,7 @@ fn open_files(
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let mut writer = Connection::open(path)?;
     configure(&writer, durability)?;
-    let version = |writer: &Connection| writer.pragma_query_value(None, "user_version", |row| row.get(0));
-    match version(&writer)? {
+    match schema_version(&writer)? {
         0 => create(&writer)?,
         1 => {
             writer.close().map_err(|(_, error)| error)?;
@@ -155,8 +154,10 @@ fn open_files(
 
 pub(in crate::buffer) fn configure(connection: &Connection, durability: Durability) -> Result<(), OpenError> {
     connection.busy_timeout(Duration::from_secs(5))?;
-    // Counts only for a new file: lets free pages be given back a few at a time.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    if schema_version(connection)? == 0 {
+        // Lets free pages be given back a few at a time. Counts only for a new file, and would write to an old one.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     let synchronous = match durability {
         Durability::Disk => "FULL",
@@ -197,6 +198,11 @@ fn fill_log(path: &Path) {
     }
 }
 
+/// 0: there is nothing yet.
+fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 pub(in crate::buffer) fn create(connection: &Connection) -> Result<(), OpenError> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
@@ -219,13 +225,15 @@ fn load_facts(connection: &Connection, now: DateTime<Utc>) -> Result<Facts, Open
     let agent_id = find_fact(connection, AGENT_ID)?.map(text);
     let key = find_fact(connection, FINGERPRINT_KEY)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let (agent_id, fingerprint_key) = if let (Some(agent_id), Some(key)) = (agent_id, key) {
+        // Nothing is written: an agent must start on a full disk, to hand over what it holds.
         (agent_id, key)
     } else {
         let mut key = [0u8; 32];
         getrandom::fill(&mut key)?;
-        (format!("agent-{}", RandomIds.uuid(now).as_simple()), key)
+        let agent_id = format!("agent-{}", RandomIds.uuid(now).as_simple());
+        keep_facts(connection, &agent_id, &key, project.as_deref())?;
+        (agent_id, key)
     };
-    keep_facts(connection, &agent_id, &fingerprint_key, project.as_deref())?;
     Ok(Facts { agent_id, fingerprint_key, project, ledger: load_ledger(connection)? })
 }
 

@@ -3,9 +3,10 @@
 //! It works on a copy: the original stays as it was found. A first page that is no longer one is
 //! replaced by that of a new buffer, which is the same, since every buffer is made by the same
 //! statements. A table is walked from both ends up to the damage, and between the two ends every row
-//! is asked for by its number. What is read must be a call: a body that is no JSON, or is not the
-//! one that was acknowledged, is not sent. What cannot be read is named by the index of ids.
+//! is asked for by its number; what no way leads to is looked for leaf by leaf ([`super::leaves`]). What is read must be a call: a body
+//! that is no JSON, or is not the one that was acknowledged, is not sent. What cannot be read is named by the index of ids.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -19,11 +20,12 @@ use trastienda_protocol::batch::Kind;
 use trastienda_protocol::fingerprint::fingerprint;
 use uuid::Uuid;
 
+use super::leaves;
 use super::open::{self, files};
 use super::{FINGERPRINT_KEY, PROJECT, find_fact, kind_of, load_saved_ledger};
 use crate::buffer::call::{Durability, NewCall, Reason, public_id};
 
-const PAGE: usize = 4_096;
+pub(super) const PAGE: usize = 4_096;
 /// Row numbers that are tried one by one at most.
 const PROBES_MAX: i64 = 10_000_000;
 
@@ -64,7 +66,9 @@ pub(crate) struct Wreck {
     pub(crate) project: Option<String>,
     /// How many calls it should hold, if that can be read.
     pub(crate) calls: Option<u64>,
-    _copy: Scratch,
+    /// Whether a table could not be walked from end to end.
+    is_torn: Cell<bool>,
+    copy: Scratch,
 }
 
 impl Wreck {
@@ -92,14 +96,20 @@ impl Wreck {
         let project = fact(PROJECT).and_then(|bytes| String::from_utf8(bytes).ok());
         let fingerprint_key = fact(FINGERPRINT_KEY).and_then(|bytes| bytes.try_into().ok());
         let calls = held(&connection);
-        Ok(Some(Self { connection, fingerprint_key, project, calls, _copy: copy }))
+        Ok(Some(Self { connection, fingerprint_key, project, calls, is_torn: Cell::new(false), copy }))
     }
 
     /// Hands over every call that can be read, until told to stop. Gives how many could not be,
     /// among those of which there is a trace.
     pub(crate) fn read(&self, key: &[u8; 32], mut take: impl FnMut(Salvaged) -> ControlFlow<()>) -> u64 {
         let mut unreadable = 0;
+        let mut seen = HashSet::new();
         let mut visit = |row: &Row<'_>| {
+            if let (Ok(kind), Ok(id)) = (row.get::<_, i64>(1), row.get::<_, [u8; 16]>(2))
+                && !seen.insert((kind, id))
+            {
+                return ControlFlow::Continue(());
+            }
             if let Ok(Some(salvaged)) = self.call(row, key) {
                 return take(salvaged);
             }
@@ -112,10 +122,15 @@ impl Wreck {
             "SELECT {}, failed_at, reason, answer, hub_version FROM dead_letters",
             self.columns("dead_letters")
         );
-        for select in [waiting, dead] {
-            if self.walk(&select, &mut visit).is_break() {
-                break;
+        let selects = [waiting, dead];
+        for select in &selects {
+            if self.walk(select, &mut visit).is_break() {
+                return unreadable;
             }
+        }
+        if self.is_torn.get() {
+            // What comes of it is told by what has been read, and by nothing else.
+            let _ = self.walk_leaves(&selects, &mut visit);
         }
         unreadable
     }
@@ -136,6 +151,7 @@ impl Wreck {
     fn walk(&self, select: &str, visit: &mut impl FnMut(&Row<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let up = self.walk_from(&format!("{select} ORDER BY seq"), visit)?;
         let Some(low) = up else { return ControlFlow::Continue(()) };
+        self.is_torn.set(true);
         let down = self.walk_from(&format!("{select} WHERE seq > {low} ORDER BY seq DESC"), visit)?;
         let Some(high) = down else { return ControlFlow::Continue(()) };
         let high = if high > 0 { high } else { self.last_seq().saturating_add(1) };
@@ -148,6 +164,34 @@ impl Wreck {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Visits the rows of all leaves, also of those that no way leads to.
+    fn walk_leaves(
+        &self,
+        selects: &[String],
+        visit: &mut impl FnMut(&Row<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<()> {
+        let scratch = Scratch::beside(&self.copy.0, "salvage-leaves.db");
+        let found = Connection::open(&scratch.0)?;
+        leaves::gather(&self.connection, &self.copy.0, &found)?;
+        for select in selects {
+            let mut statement = found.prepare(select)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if !self.is_forwarded(row) && visit(row).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the hub has it: pages that are free without our knowing it hold rows that were deleted.
+    fn is_forwarded(&self, row: &Row<'_>) -> bool {
+        let sql = "SELECT 1 FROM receipts WHERE kind = ?1 AND id = ?2 AND forwarded_at IS NOT NULL";
+        let (Ok(kind), Ok(id)) = (row.get::<_, i64>(1), row.get::<_, [u8; 16]>(2)) else { return false };
+        self.connection.prepare_cached(sql).and_then(|mut found| found.exists((kind, id))).unwrap_or(false)
     }
 
     /// Walks until the end or the damage. After the damage: the last number that was read, or 0.

@@ -11,6 +11,7 @@ use crate::http::Result;
 use crate::notifications::model::detail;
 use crate::notifications::over;
 use crate::notifications::store::{self, NewRow};
+use crate::operator;
 use crate::projects::model::ProjectContext;
 
 /// Stores a notification that a batch's rules refuse: the shop was told that it is safe, so it is not dropped.
@@ -55,12 +56,20 @@ pub(crate) async fn record_refused(
     if is_new {
         let over = over::Over::refused(&row);
         over::announce(app, &mut tx, over).await?;
+        let told = operator::Refused {
+            project: &context.project,
+            kind: "notification",
+            id: id.to_string(),
+            listed_at: "/v1/notifications?status=failed",
+            problem,
+            at: now,
+        };
+        operator::tell_refused(app, &mut tx, &told).await?;
     }
     tx.commit().await?;
     if is_new {
         crate::events::wake(app);
-        metrics::counter!("trastienda_refused_after_acknowledgement_total", "kind" => "notification")
-            .increment(1);
+        operator::wake(app);
     }
     Ok(())
 }

@@ -9,11 +9,13 @@ mod attachments;
 mod attempt;
 mod retry;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::{Mailbox, Message};
 use secrecy::ExposeSecret as _;
+use tokio::sync::OwnedSemaphorePermit;
 use trastienda_protocol::ids::{Id as _, NotificationId};
 
 use self::attempt::{Outcome, Try};
@@ -21,20 +23,23 @@ use super::channel::email::{self, Envelope};
 use super::model::{EmailPayload, detail};
 use super::over::{self, Over};
 use super::smtp::health::Health;
-use super::smtp::lanes::{Lane, Lanes, OPERATORS_MAX, OWN_MAX, Place};
+use super::smtp::lanes::{AHEAD_MAX, Lane, Lanes, OPERATORS_MAX, OWN_MAX, Place};
 use super::smtp::pool::Pool;
 use super::smtp::{Server, accounts, senders};
 use super::store::{self, ClaimedMail, Room};
 use super::suppressions::Suppression;
 use crate::app::App;
-use crate::events;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
-/// Mails at once from one hub, over all lanes.
-const CONCURRENCY: usize = 128;
+/// Mails at once from one hub, over all lanes, those that wait for their turn among them.
+const CONCURRENCY: usize = 512;
+/// Mails at once through one project's own accounts while the hub has few places left.
+const FEW: usize = 2;
 /// For a whole attempt; well within a lease.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+/// For so long it is believed that no project has an account of its own.
+const OWN_UNKNOWN: Duration = Duration::from_secs(1);
 /// For the files that it names by address.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// For how long an address that a server refused is not written to.
@@ -45,10 +50,12 @@ const ANSWER_MAX: usize = 500;
 /// The queue of mail.
 pub struct Emails {
     app: App,
-    operators: Vec<Server>,
+    operators: Arc<[Server]>,
     pool: Pool,
     health: Health,
     lanes: Lanes,
+    /// When no project had an account of its own.
+    nobody_has_own: Mutex<Option<Instant>>,
 }
 
 /// A mail to be sent, in its place.
@@ -67,11 +74,18 @@ pub struct Attempted {
     pub(crate) verdict: Verdict,
     /// Why the recipient is not to be written to again.
     hard: Option<String>,
+    /// Given up once this is written down.
+    held: Option<(Place, OwnedSemaphorePermit)>,
 }
 
 impl Attempted {
     fn new(mail: ClaimedMail, verdict: Verdict, detail: Option<&'static str>) -> Self {
-        Self { mail, tries: Vec::new(), detail, verdict, hard: None }
+        Self { mail, tries: Vec::new(), detail, verdict, hard: None, held: None }
+    }
+
+    /// It was not its turn: as if it had not been claimed.
+    fn put_back(mail: ClaimedMail, now: DateTime<Utc>) -> Self {
+        Self::new(mail, Verdict::Retry { at: now }, None)
     }
 
     /// Whether a server was asked.
@@ -92,12 +106,20 @@ impl Emails {
             Vec::new()
         };
         let connections = operators.first().and_then(|server| server.connections).unwrap_or(OPERATORS_MAX);
-        let (pool, health, lanes) = (Pool::default(), Health::default(), Lanes::new(connections));
-        Ok(Self { app: app.clone(), operators, pool, health, lanes })
+        let lanes = Lanes::new(connections, app.wakes.of(Self::NAME));
+        let (pool, health) = (Pool::default(), Health::default());
+        Ok(Self {
+            app: app.clone(),
+            operators: operators.into(),
+            pool,
+            health,
+            lanes,
+            nobody_has_own: Mutex::default(),
+        })
     }
 
     /// The servers for a mail, in their order.
-    async fn servers(&self, mail: &ClaimedMail) -> anyhow::Result<Vec<Server>> {
+    async fn servers(&self, mail: &ClaimedMail) -> anyhow::Result<Arc<[Server]>> {
         if !mail.is_own {
             return Ok(self.operators.clone());
         }
@@ -143,7 +165,19 @@ impl Emails {
         if mail.is_suppressed {
             return Attempted::new(mail, Verdict::Failed, Some(detail::SUPPRESSED));
         }
-        let payload = match serde_json::from_value::<EmailPayload>(mail.payload.take()) {
+        let payload = match mail.payload.take() {
+            Some(payload) => payload,
+            None => match store::load_payload(&self.app.db, &mail).await {
+                Ok(Some(payload)) => payload,
+                // It has another's lease by now.
+                Ok(None) => return Attempted::put_back(mail, now),
+                Err(error) => {
+                    tracing::error!(%error, "cannot load a mail");
+                    return later(mail);
+                }
+            },
+        };
+        let payload = match serde_json::from_str::<EmailPayload>(&payload) {
             Ok(payload) => payload,
             Err(error) => return invalid(mail, now, format!("the payload cannot be read: {error}")),
         };
@@ -224,6 +258,31 @@ impl Emails {
         }
     }
 
+    /// Whether any project has an account of its own; an installation without is not asked for their mail again and again.
+    async fn somebody_has_own(&self) -> sqlx::Result<bool> {
+        let nobody_since = *self.nobody_has_own.lock().unwrap_or_else(PoisonError::into_inner);
+        if nobody_since.is_some_and(|since| since.elapsed() < OWN_UNKNOWN) {
+            return Ok(false);
+        }
+        let asked = Instant::now();
+        let somebody = store::exists_enabled_account(&self.app.db).await?;
+        *self.nobody_has_own.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(asked).filter(|_| !somebody);
+        Ok(somebody)
+    }
+
+    async fn claim_own(&self, lease: Lease, free: i64) -> anyhow::Result<Vec<Job>> {
+        if !self.somebody_has_own().await? {
+            return Ok(Vec::new());
+        }
+        // The operator's lane keeps its places, however many servers of projects hang; and so do, nearly, those who have few.
+        let limit = free - places(self.lanes.max(Lane::Operators) + AHEAD_MAX);
+        let each = if limit > places(CONCURRENCY / 4) { OWN_MAX } else { FEW };
+        let (projects, rooms) = self.lanes.taken(lease.now, each);
+        let room = Room { is_own: true, limit: limit.max(0), each: places(each), projects, rooms };
+        self.claim_lane(lease, room).await
+    }
+
     async fn claim_lane(&self, lease: Lease, room: Room) -> anyhow::Result<Vec<Job>> {
         if room.limit == 0 {
             return Ok(Vec::new());
@@ -231,6 +290,10 @@ impl Emails {
         let claimed = store::claim_mail(&self.app.db, lease, &room).await?;
         Ok(claimed.into_iter().map(|mail| Job { place: self.lanes.enter(lane(&mail)), mail }).collect())
     }
+}
+
+fn places(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn lane(mail: &ClaimedMail) -> Lane {
@@ -248,21 +311,18 @@ impl Queue for Emails {
     type Done = Attempted;
     const NAME: &'static str = "emails";
     const CONCURRENCY: usize = CONCURRENCY;
+    const PACE: Duration = Duration::from_millis(8);
 
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
-        let places = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let mut jobs = Vec::new();
         if !self.operators.is_empty() {
-            let limit = limit.min(places(self.lanes.room(Lane::Operators, lease.now)));
-            let each = (places(self.lanes.max(Lane::Operators)) / 2).max(1);
+            let limit = limit.min(places(self.lanes.operators_room(lease.now)));
+            let each = (limit / 2).max(1);
             let room = Room { is_own: false, limit, each, projects: Vec::new(), rooms: Vec::new() };
             jobs = self.claim_lane(lease, room).await?;
         }
-        let (projects, rooms) = self.lanes.taken(lease.now);
-        let limit = limit - places(jobs.len());
-        let room = Room { is_own: true, limit, each: places(OWN_MAX), projects, rooms };
         // What is claimed already must run, whatever becomes of this.
-        match self.claim_lane(lease, room).await {
+        match self.claim_own(lease, limit).await {
             Ok(own) => jobs.extend(own),
             Err(error) if jobs.is_empty() => return Err(error),
             Err(error) => {
@@ -274,12 +334,19 @@ impl Queue for Emails {
 
     async fn run(&self, job: Job) -> Attempted {
         let Job { mail, place } = job;
+        let Some(turn) = place.turn(|| self.app.clock.now()).await else {
+            return Attempted::put_back(mail, self.app.clock.now());
+        };
+        let now = self.app.clock.now();
+        if self.app.shutdown.token.is_cancelled() || mail.expires_at.is_some_and(|at| at <= now) {
+            return Attempted::put_back(mail, now);
+        }
         let started = Instant::now();
-        let attempted = self.send(mail).await;
-        drop(place);
-        // The lane has room before this is written down.
-        self.app.wakes.of(Self::NAME).notify_one();
+        let mut attempted = self.send(mail).await;
+        // The next one may go before this one is written down.
+        drop(turn.connection);
         if attempted.is_counted() {
+            place.note_pace(started.elapsed());
             let outcome = match &attempted.verdict {
                 Verdict::Done => "sent",
                 Verdict::Failed => "failed",
@@ -289,6 +356,7 @@ impl Queue for Emails {
             metrics::counter!("trastienda_email_attempts_total", "outcome" => outcome).increment(1);
             metrics::histogram!("trastienda_email_attempt_seconds").record(started.elapsed().as_secs_f64());
         }
+        attempted.held = Some((place, turn.unwritten));
         attempted
     }
 
@@ -300,7 +368,7 @@ impl Queue for Emails {
             store::insert_tries(&mut tx, &rows).await?;
         }
         let moved = store::finish_mails(&mut tx, done, now).await?;
-        let mut is_told = false;
+        let mut told = Vec::new();
         for attempted in
             done.iter().filter(|attempted| moved.contains(&(attempted.mail.project_id, attempted.mail.id)))
         {
@@ -320,19 +388,16 @@ impl Queue for Emails {
             }
             if !matches!(attempted.verdict, Verdict::Retry { .. }) {
                 let is_sent = attempted.verdict == Verdict::Done;
-                let over = Over::mail(&attempted.mail, is_sent, attempted.detail);
-                over::announce(&self.app, &mut tx, over)
-                    .await
-                    .map_err(|error| anyhow::anyhow!("{error:?}"))?;
-                is_told = true;
+                told.push(Over::mail(&attempted.mail, is_sent, attempted.detail));
             }
         }
         for (key, note) in attempt::accounts(done) {
             store::note_account(&mut tx, key, &note, now).await?;
         }
+        let announced = over::announce_all(&self.app, &mut tx, told, true).await.map_err(over::reason)?;
         tx.commit().await?;
-        if is_told {
-            events::wake(&self.app);
+        for followed in announced {
+            followed.committed(&self.app);
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use tokio::time::{Duration, Instant};
 const IDLE_MAX: Duration = Duration::from_secs(20);
 /// Many servers take no more over one connection.
 const MAILS_MAX: u32 = 100;
-/// Connections that are kept for one server.
-const KEPT_MAX: usize = 16;
+/// Connections that are kept for one server: as many as the operator may ask for.
+const KEPT_MAX: usize = 64;
 
 /// A connection, and the mails that it has carried.
 pub(crate) struct Pooled {

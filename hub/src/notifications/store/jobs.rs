@@ -10,17 +10,22 @@ use uuid::Uuid;
 use crate::notifications::send::Attempted;
 use crate::queue::{Lease, Verdict};
 
+/// Bytes of a mail, as they are stored, up to which they come along with its claim. Many mails are claimed at a time.
+const AT_ONCE_MAX: i32 = 64 * 1024;
+
 /// A mail that this hub may send now, with all that it needs.
 #[derive(Debug)]
 pub(crate) struct ClaimedMail {
     pub(crate) project_id: Uuid,
     pub(crate) id: Uuid,
     pub(crate) recipient: String,
-    pub(crate) payload: Value,
+    /// What is sent; `None` where that is large: then it is loaded when its turn comes.
+    pub(crate) payload: Option<String>,
     pub(crate) template: Option<String>,
     pub(crate) order_id: Option<String>,
     pub(crate) metadata: Value,
     pub(crate) attempts: i32,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) lease_token: Uuid,
     pub(crate) project_name: String,
     pub(crate) project_domain: String,
@@ -78,9 +83,10 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
             set lease_token = $3, lease_hub = $4, lease_until = $5
             from due
             where n.project_id = due.project_id and n.id = due.id
-            returning n.project_id, n.id, n.recipient, n.payload, n.template, n.order_id, n.metadata, n.attempts
+            returning n.project_id, n.id, n.recipient, n.payload, n.template, n.order_id, n.metadata, n.attempts, n.expires_at
         )
-        select c.project_id, c.id, c.recipient, c.payload, c.template, c.order_id, c.metadata, c.attempts,
+        select c.project_id, c.id, c.recipient, c.template, c.order_id, c.metadata, c.attempts, c.expires_at,
+               case when pg_column_size(c.payload) <= $11 then c.payload::text end as payload,
                $3::uuid as "lease_token!", p.name as project_name, p.domain as project_domain, $6::boolean as "is_own!",
                exists (
                    select from suppressions s
@@ -101,8 +107,21 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
         room.each,
         &room.projects,
         &room.rooms,
+        AT_ONCE_MAX,
     )
     .fetch_all(db)
+    .await
+}
+
+/// What a claimed mail says, if the lease is still its own.
+pub(crate) async fn load_payload(db: &PgPool, mail: &ClaimedMail) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        r#"select payload::text as "payload!" from notifications where project_id = $1 and id = $2 and lease_token = $3"#,
+        mail.project_id,
+        mail.id,
+        mail.lease_token,
+    )
+    .fetch_optional(db)
     .await
 }
 

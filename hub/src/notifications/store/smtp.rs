@@ -1,7 +1,7 @@
 //! SQL of a project's SMTP accounts and of the senders that the operator lets it use.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use trastienda_protocol::ids::{Id as _, ProjectId};
 use uuid::Uuid;
 
@@ -62,6 +62,13 @@ pub(crate) async fn find_account(
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Whether any project has an account that is used.
+pub(crate) async fn exists_enabled_account(db: &PgPool) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from smtp_accounts where is_enabled) as "exists!""#)
+        .fetch_one(db)
+        .await
 }
 
 pub(crate) async fn has_enabled_account(conn: &mut PgConnection, project: ProjectId) -> sqlx::Result<bool> {

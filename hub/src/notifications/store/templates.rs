@@ -240,6 +240,23 @@ pub(crate) async fn find_version(
     .await
 }
 
+/// The number of a name's newest version for a channel, draft or not.
+pub(crate) async fn find_newest(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    name: &str,
+    channel: &str,
+) -> sqlx::Result<Option<i32>> {
+    sqlx::query_scalar!(
+        "select max(version) from templates where project_id = $1 and name = $2 and channel = $3",
+        project.uuid(),
+        name,
+        channel,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// The active versions of a name, of one channel or of all.
 pub(crate) async fn list_active(
     conn: &mut PgConnection,

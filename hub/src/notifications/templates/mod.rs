@@ -88,9 +88,17 @@ pub(crate) async fn lookup(conn: &mut PgConnection, project: ProjectId, wanted: 
     let chain = fallbacks(locale, default_locale);
     let mut active = store::list_active(conn, project, name, Some(channel.as_str())).await?;
     if active.is_empty() {
-        return builtin::find(name, channel, &with_spanish(chain)).ok_or_else(|| {
-            Error::field("/template", format!("there is no template `{name}` for {}", channel.as_str()))
-        });
+        if let Some(found) = builtin::find(name, channel, &with_spanish(chain)) {
+            return Ok(found);
+        }
+        let channel = channel.as_str();
+        let message = match store::find_newest(conn, project, name, channel).await? {
+            Some(version) => format!(
+                "`{name}` has drafts for {channel} and no active version: POST /v1/templates/{name}/activate {{\"version\": {version}}} says what its sample lacks"
+            ),
+            None => format!("there is no template `{name}` for {channel}"),
+        };
+        return Err(Error::field("/template", message));
     }
     if let Some(index) = pick(&active, locale, default_locale) {
         return Ok(active.swap_remove(index).into());

@@ -8,12 +8,14 @@ pub(crate) mod mercadopago;
 
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use trastienda_protocol::money::{Currency, Money};
 use trastienda_protocol::payment::Method;
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::request::Request;
 use super::status::State;
@@ -168,6 +170,45 @@ pub(crate) struct Refunded {
     pub(crate) payment: Option<Snapshot>,
 }
 
+/// What came to the address that a provider was given, as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+/// What a provider says by itself: which of its things to ask about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) topic: String,
+    pub(crate) resource_id: String,
+    /// It only tries whether the address answers.
+    pub(crate) is_test: bool,
+    pub(crate) trust: Trust,
+}
+
+/// Who vouches for a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The provider: it is stored, and asked about until that is known.
+    Signed,
+    /// Nobody: it may be anybody's, so few of them are asked about.
+    Hint,
+    /// It claims to be vouched for and is not. Why: a label of the metric.
+    Refused(&'static str),
+}
+
+/// The notices of a provider.
+pub(crate) trait Notices: Send + Sync {
+    /// The route that they come to, which hands them to [`super::inbound::take`] and answers as the provider wants to be.
+    fn door(&self) -> OpenApiRouter<App>;
+    /// Reads one, and checks it with the secrets that the project and the provider share; `None` if it names nothing.
+    fn read(&self, arrival: &Arrival<'_>, secrets: &[&[u8]], now: DateTime<Utc>) -> Option<Notice>;
+    /// Whether a topic is about payments, by their ids. Others are stored and ignored.
+    fn is_followed(&self, topic: &str) -> bool;
+}
+
 /// A payment provider.
 pub(crate) trait Provider: Send + Sync {
     /// Its name in the API and the database.
@@ -180,8 +221,14 @@ pub(crate) trait Provider: Send + Sync {
     }
     /// Where it is.
     fn base_url(&self, app: &App) -> Url;
+    /// What it says by itself; `None` of one that has to be asked, which then has no address.
+    fn notices(&self) -> Option<&dyn Notices> {
+        None
+    }
     /// Where it may send notices, if it can reach the hub.
-    fn notification_url(&self, app: &App, address: &str) -> Option<String>;
+    fn notification_url(&self, _app: &App, _address: &str) -> Option<String> {
+        None
+    }
     /// The only currency that an account of the site charges in, where that is known.
     fn currency(&self, site: &str) -> Option<Currency>;
     /// Whose credentials they are.
@@ -229,7 +276,7 @@ pub(crate) trait Provider: Send + Sync {
 }
 
 /// All providers.
-const ALL: [&dyn Provider; 2] = [&mercadopago::MercadoPago, &manual::Manual];
+pub(crate) const ALL: [&dyn Provider; 2] = [&mercadopago::MercadoPago, &manual::Manual];
 
 /// The provider of a name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Provider> {

@@ -145,6 +145,45 @@ pub(crate) async fn release_payment(
     Ok(())
 }
 
+/// The same for one whose call has had its outcome: what the provider made for it is written with it.
+pub(crate) async fn release_made(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    next: Next,
+) -> anyhow::Result<()> {
+    sqlx::query!(
+        r#"
+        update payment_transactions
+        set provider_reference = $3,
+            checkout_url = $4,
+            qr_code = $5,
+            qr_code_base64 = $6,
+            ticket_url = $7,
+            expires_at = $8,
+            request = $9,
+            action = $10,
+            run_at = $11,
+            attempts = 0,
+            lease_token = null, lease_hub = null, lease_until = null
+        where project_id = $1 and id = $2
+        "#,
+        payment.project_id.uuid(),
+        payment.id.uuid(),
+        payment.provider_reference,
+        payment.checkout_url,
+        payment.qr_code,
+        payment.qr_code_base64,
+        payment.ticket_url,
+        payment.expires_at,
+        serde_json::to_value(&payment.request)?,
+        next.action.map(Action::as_str),
+        next.run_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Begins an action on a locked payment that is not being worked on; false if it is.
 pub(crate) async fn start_action(
     conn: &mut PgConnection,

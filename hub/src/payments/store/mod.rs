@@ -8,6 +8,7 @@ mod payments;
 mod providers;
 mod reconcile;
 mod refunds;
+mod sweeps;
 mod timeline;
 
 pub(crate) use attempts::*;
@@ -18,4 +19,5 @@ pub(crate) use payments::*;
 pub(crate) use providers::*;
 pub(crate) use reconcile::*;
 pub(crate) use refunds::*;
+pub(crate) use sweeps::*;
 pub(crate) use timeline::*;

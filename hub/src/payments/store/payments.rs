@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::http::pagination::ListQuery;
 use crate::payments::model::{Action, Payment};
 use crate::payments::status::{Standing, Status};
+use crate::queue::Lease;
 
 struct PaymentRow {
     project_id: Uuid,
@@ -96,14 +97,19 @@ impl TryFrom<PaymentRow> for Payment {
     }
 }
 
-/// Writes a payment that is to be made at its provider; false if its id is taken.
-pub(crate) async fn insert_payment(conn: &mut PgConnection, payment: &Payment) -> anyhow::Result<bool> {
+/// Writes a payment that is to be made at its provider, leased if it is called for at once; false if its id is taken.
+pub(crate) async fn insert_payment(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    lease: Option<Lease>,
+) -> anyhow::Result<bool> {
     let result = sqlx::query!(
         r#"
         insert into payment_transactions (project_id, id, provider, method, order_id, amount_minor, order_amount_minor,
                                           amount_refunded_minor, currency, request, metadata, status, provider_key, action,
-                                          run_at, attempts, expires_at, fingerprint, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, 'pending', $11, $12, $13, 0, $14, $15, $16, $16)
+                                          run_at, attempts, expires_at, fingerprint, created_at, updated_at,
+                                          lease_token, lease_hub, lease_until)
+        values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, 'pending', $11, $12, $13, $17, $14, $15, $16, $16, $18, $19, $20)
         on conflict (project_id, id) do nothing
         "#,
         payment.project_id.uuid(),
@@ -122,6 +128,11 @@ pub(crate) async fn insert_payment(conn: &mut PgConnection, payment: &Payment) -
         payment.expires_at,
         payment.fingerprint,
         payment.created_at,
+        // A lease is a claim.
+        i32::from(lease.is_some()),
+        lease.map(|lease| lease.token),
+        lease.map(|lease| lease.hub),
+        lease.map(|lease| lease.until),
     )
     .execute(conn)
     .await?;
@@ -216,35 +227,6 @@ pub(crate) async fn update_standing(
         standing.dispute,
         payment.paid_at,
         now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Writes what the provider made for a locked payment.
-pub(crate) async fn update_made(conn: &mut PgConnection, payment: &Payment) -> anyhow::Result<()> {
-    sqlx::query!(
-        r#"
-        update payment_transactions
-        set provider_reference = $3,
-            checkout_url = $4,
-            qr_code = $5,
-            ticket_url = $6,
-            expires_at = $7,
-            request = $8,
-            qr_code_base64 = $9
-        where project_id = $1 and id = $2
-        "#,
-        payment.project_id.uuid(),
-        payment.id.uuid(),
-        payment.provider_reference,
-        payment.checkout_url,
-        payment.qr_code,
-        payment.ticket_url,
-        payment.expires_at,
-        serde_json::to_value(&payment.request)?,
-        payment.qr_code_base64,
     )
     .execute(conn)
     .await?;

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use trastienda_protocol::ids::{Id as _, ProjectId};
 
 use crate::payments::provider::Account;
+use crate::payments::sweep;
 
 /// A project's credentials at a provider.
 #[derive(Debug)]
@@ -43,8 +44,8 @@ pub(crate) async fn upsert_provider(
         r#"
         insert into payment_providers (project_id, provider, access_token_sealed, webhook_secret_sealed,
                                        previous_webhook_secret_sealed, previous_webhook_secret_expires_at, public_key, site,
-                                       account_id, is_test, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+                                       account_id, is_test, created_at, updated_at, sweep_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
         on conflict (project_id, provider) do update
         set access_token_sealed = excluded.access_token_sealed,
             webhook_secret_sealed = excluded.webhook_secret_sealed,
@@ -67,6 +68,7 @@ pub(crate) async fn upsert_provider(
         new.account.id,
         new.account.is_test,
         now,
+        now + sweep::EVERY,
     )
     .execute(conn)
     .await?;

@@ -127,7 +127,10 @@ pub(crate) async fn is_payment_anywhere(conn: &mut PgConnection, id: PaymentId) 
         r#"
         select exists (
             select from payment_providers v
-            join payment_transactions t on t.project_id = v.project_id and t.id = $1
+            -- One look-up for each account, never a walk through all payments.
+            cross join lateral (
+                select from payment_transactions where project_id = v.project_id and id = $1 limit 1
+            ) t
         ) as "exists!"
         "#,
         id.uuid(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use trastienda_protocol::ids::{DeliveryId, EventId, Id as _, ProjectId};
 use uuid::Uuid;
 
@@ -173,9 +173,9 @@ pub(crate) struct Said {
 }
 
 /// Claims due deliveries. Each enabled endpoint of an active project is asked by itself for as many as it has
-/// places (`share` at most), so a backlog of one is never walked through for another.
+/// places (`share` at most) and for some that follow, so a backlog of one is never walked through for another.
 pub(crate) async fn claim_deliveries(
-    db: &PgPool,
+    conn: &mut PgConnection,
     lease: Lease,
     limit: i64,
     share: i32,
@@ -187,7 +187,7 @@ pub(crate) async fn claim_deliveries(
             select d.project_id, d.id
             from webhook_endpoints e
             join projects p on p.id = e.project_id and p.is_active
-            left join unnest($3::uuid[], $4::integer[]) as busy(endpoint_id, in_flight) on busy.endpoint_id = e.id
+            left join unnest($3::uuid[], $4::integer[], $9::integer[]) as busy(endpoint_id, in_hand, ahead) on busy.endpoint_id = e.id
             cross join lateral (
                 select project_id, id
                 from webhook_deliveries
@@ -203,7 +203,11 @@ pub(crate) async fn claim_deliveries(
                   ))
                 order by run_at
                 -- While the circuit is open the hub with the right to the probe takes one.
-                limit greatest(least(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end, $8) - coalesce(busy.in_flight, 0), 0)
+                limit greatest(
+                    least(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end, $8)
+                    + case when e.ordered or e.open_until is not null or e.rate_per_second is not null then 0
+                           else coalesce(busy.ahead, e.max_in_flight * $10::integer) end
+                    - coalesce(busy.in_hand, 0), 0)
                 -- Another hub's claim is under way on these rows.
                 for update skip locked
             ) d
@@ -229,13 +233,15 @@ pub(crate) async fn claim_deliveries(
         lease.now,
         limit,
         &busy.endpoints,
-        &busy.running,
+        &busy.in_hand,
         lease.token,
         lease.hub,
         lease.until,
         share,
+        &busy.ahead,
+        busy.ahead_each,
     )
-    .fetch_all(db)
+    .fetch_all(conn)
     .await?;
     let claimed = rows.into_iter().map(|row| {
         let target = Target {

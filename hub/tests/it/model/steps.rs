@@ -1,12 +1,12 @@
 //! What each step does to the hub, and what it may change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use trastienda_hub::queue::worker::Queue as _;
 use trastienda_hub::queue::{LEASE, Lease, members};
-use trastienda_protocol::ids::{IdSource as _, RandomIds};
+use trastienda_protocol::ids::{Id as _, IdSource as _, RandomIds};
 use uuid::Uuid;
 
 use super::world::{Check, Held, Row, SCHEDULE, Work, World, hold, new_hub};
@@ -86,27 +86,38 @@ impl World {
                 .claim(Lease { token, ..lease }, 1)
                 .await
                 .map_err(|error| error.to_string())?;
+            let before = self.rows.clone();
             let found = self.look().await;
             let leased: Vec<Uuid> =
                 found.iter().filter(|(_, row)| row.lease_token == Some(token)).map(|(id, _)| *id).collect();
-            hold!(jobs.len() == leased.len() && jobs.len() <= 1, "{} jobs and {leased:?}", jobs.len());
-            for (job, id) in jobs.into_iter().zip(leased) {
-                self.check_claim(id, now).await?;
-                self.expect(|other, row| {
-                    if other == id {
-                        row.lease_token = Some(token);
-                    }
-                })
-                .await?;
-                self.held.push(Held { hub, token, id, work: Work::Claimed(job) });
+            hold!(jobs.len() <= 1, "{} jobs", jobs.len());
+            self.expect(|id, row| {
+                if leased.contains(&id) {
+                    row.lease_token = Some(token);
+                }
+            })
+            .await?;
+            for id in leased {
+                self.check_claim(&before, id, now).await?;
+                self.held.push(Held { hub, token, id, work: Work::Following });
+            }
+            for job in jobs {
+                let id = job.delivery_id().uuid();
+                let follows = |held: &&mut Held| {
+                    held.hub == hub && held.id == id && matches!(held.work, Work::Following)
+                };
+                let Some(held) = self.held.iter_mut().find(follows) else {
+                    return Err(format!("a job for {id}, which it does not have"));
+                };
+                held.work = Work::Claimed(job);
             }
         }
         self.expect(|_, _| {}).await
     }
 
     /// What was claimed was due, free, of an enabled endpoint, and overtook nothing.
-    async fn check_claim(&mut self, id: Uuid, now: DateTime<Utc>) -> Check {
-        let was = &self.rows[&id];
+    async fn check_claim(&mut self, before: &BTreeMap<Uuid, Row>, id: Uuid, now: DateTime<Utc>) -> Check {
+        let was = &before[&id];
         hold!(was.status == "pending" && was.lease_token.is_none(), "claimed {was:?}");
         let (is_enabled, run_at): (bool, DateTime<Utc>) = sqlx::query_as(
             "select e.disabled_at is null, d.run_at from webhook_deliveries d
@@ -118,10 +129,8 @@ impl World {
         .unwrap();
         hold!(is_enabled && run_at <= now, "claimed while disabled, or {run_at} before {now}");
         if was.sequence.is_some() {
-            let others = self
-                .rows
-                .values()
-                .filter(|row| row.endpoint_id == was.endpoint_id && row.status == "pending");
+            let others =
+                before.values().filter(|row| row.endpoint_id == was.endpoint_id && row.status == "pending");
             let overtaken =
                 others.filter(|row| row.lease_token.is_some() || row.sequence < was.sequence).count();
             hold!(overtaken == 0, "{id} overtook {overtaken}");

@@ -54,6 +54,8 @@ pub(super) struct Held {
 }
 
 pub(super) enum Work {
+    /// Leased, and behind others of its endpoint in the hub's memory.
+    Following,
     Claimed(<Deliveries as Queue>::Job),
     Attempted(Answer, <Deliveries as Queue>::Done),
 }
@@ -195,7 +197,8 @@ impl World {
             if self.held.is_empty() {
                 self.test.clock.advance(TimeDelta::minutes(10));
             }
-            while !self.held.is_empty() {
+            // What follows comes with the next claim.
+            while self.held.iter().any(|held| !matches!(held.work, Work::Following)) {
                 self.attempt(0, Answer::Ok).await?;
                 self.finish(0).await?;
             }

@@ -27,6 +27,43 @@ async fn what_an_agent_acknowledged_and_the_rules_refuse_is_kept_as_failed(pool:
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn the_operator_is_told_once_a_day_what_was_refused_after_its_acknowledgement(pool: PgPool) {
+    let test = TestApp::with(pool.clone(), |config| {
+        config.operator_email = Some("ops@example.com".parse().unwrap());
+    })
+    .await;
+    let (_, key) = test.project().await;
+    let mails = async || -> Vec<(String, String)> {
+        let rows = sqlx::query_as("select subject, body from operator_mails order by created_at, id");
+        rows.fetch_all(&pool).await.unwrap()
+    };
+    let mut first = String::new();
+    for _ in 0..3 {
+        let id: NotificationId = test.app.new_id();
+        let refused = batch_of(&test, &key, &id.to_string(), plain("nobody")).await;
+        assert_eq!(refused["status"], 422, "{refused}");
+        first = if first.is_empty() { id.to_string() } else { first };
+    }
+    let told = mails().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].0.contains("Mates") && told[0].1.contains(&first) && told[0].1.contains("/to"),
+        "{told:?}"
+    );
+    assert!(told[0].1.contains("GET /v1/notifications?status=failed") && !told[0].1.contains("nobody"));
+    let operation = json!({"kind": "event", "id": test.app.new_id::<trastienda_protocol::ids::EventId>().to_string(),
+        "accepted_at": "2026-11-24T10:00:00Z", "body": {"type": "Wrong", "data": {}}});
+    test.post(&key, "/v1/batch", json!({"operations": [operation]})).await;
+    let told = mails().await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].1.contains("GET /v1/events?status=rejected"), "{told:?}");
+    test.clock.advance(chrono::TimeDelta::days(1));
+    let id: NotificationId = test.app.new_id();
+    batch_of(&test, &key, &id.to_string(), plain("nobody")).await;
+    assert_eq!(mails().await.len(), 3);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_batch_handed_over_twice_is_one_mail(pool: PgPool) {
     let (test, smtp, key) = with_mail(pool).await;
     let id: NotificationId = test.app.new_id();

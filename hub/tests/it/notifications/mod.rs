@@ -2,8 +2,9 @@
 
 mod accounts;
 mod agents;
-mod catcher;
+mod exim;
 mod files;
+mod injection;
 mod mail;
 mod retention;
 mod suppressions;
@@ -35,6 +36,15 @@ async fn settled(test: &TestApp, key: &str, id: &str, status: &str) -> Value {
     test.until(&format!("the notification is {status}"), async || {
         let shown = test.get(key, &format!("/v1/notifications/{id}")).await;
         (shown.body["status"] == status).then_some(shown.body)
+    })
+    .await
+}
+
+/// The notification once it was tried.
+async fn tried_once(test: &TestApp, key: &str, id: &str) -> Value {
+    test.until("one attempt", async || {
+        let shown = test.get(key, &format!("/v1/notifications/{id}")).await;
+        (shown.body["attempt_count"] == 1).then_some(shown.body)
     })
     .await
 }

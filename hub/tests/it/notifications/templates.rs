@@ -232,6 +232,12 @@ async fn a_version_that_its_sample_does_not_meet_stays_a_draft(pool: PgPool) {
         test.post(&key, "/v1/templates/hello/activate", json!({"version": version})).await
     };
     assert_eq!(activate(1).await.pointers(), ["/sample/name"]);
+    let waiting =
+        json!({"channel": "email", "to": "ana@example.com", "template": "hello", "data": {"name": "Ana"}});
+    let refused = test.post(&key, "/v1/notifications", waiting).await;
+    assert_eq!(refused.pointers(), ["/template"]);
+    let told = refused.body["errors"][0]["message"].as_str().unwrap();
+    assert!(told.contains("no active version") && told.contains("/v1/templates/hello/activate"), "{told}");
     assert!(active("{{ name }}", json!({"name": "Ana"})).await);
     // Without a sample, that of the version before it counts.
     assert!(!active("Hola {{ name }}", Value::Null).await);

@@ -247,3 +247,24 @@ async fn a_ticket_that_was_made_on_the_page_goes_with_its_checkout(pool: PgPool)
     assert_eq!((&cancelled["status"], &cancelled["detail"]), (&json!("failed"), &json!("cancelled")));
     assert_eq!(world.provider(&format!("/v1/payments/{}", ticket["id"])).await["status"], "cancelled");
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nothing_waits_before_is_called_for_without_a_claim(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    world.fault(json!({"kind": "latency", "ms": 60_000, "rate": 1.0, "method": "POST"})).await;
+    let leases = async || {
+        let query = "select lease_hub, attempts from payment_transactions order by created_at, id";
+        sqlx::query_as::<_, (Option<i32>, i32)>(query).fetch_all(&pool).await.unwrap()
+    };
+    // The row is leased in the transaction that makes it: there is no moment at which anybody could claim it.
+    for order in 0..32 {
+        let body = World::checkout(&format!("A-{order}"), json!({}));
+        assert_eq!(world.create_with(&format!("k{order}"), "respond-async", body).await.status, 202);
+        let own = (world.test.app.member.number(), 1);
+        assert_eq!(leases().await, vec![own; order + 1]);
+    }
+    // The account's lane is full: the next one waits its turn, untried.
+    let body = World::checkout("A-32", json!({}));
+    assert_eq!(world.create_with("k32", "respond-async", body).await.status, 202);
+    assert_eq!(leases().await.iter().filter(|lease| **lease == (None, 0)).count(), 1);
+}

@@ -80,6 +80,15 @@ async fn only_what_is_signed_lately_by_the_projects_secret_is_believed(pool: PgP
     }
     let last = samples().await;
     assert_eq!((last.len(), &last[0]["reason"]), (20, &json!("malformed")));
+    // What it was about, and nothing else: no header, body or address of whoever sent it.
+    let mut kept: Vec<&str> = last[0].as_object().unwrap().keys().map(String::as_str).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ["at", "reason", "resource_id", "topic"]);
+    let metrics = world.test.app.metrics.render();
+    for (reason, count) in [("mismatch", 2), ("stale", 1), ("malformed", 26)] {
+        let line = format!("trastienda_payment_notices_refused_total{{reason=\"{reason}\"}} {count}");
+        assert!(metrics.lines().any(|have| have == line), "{line} is not in {metrics}");
+    }
     assert_eq!(world.notices(&pool).await, 2);
 }
 
@@ -111,6 +120,11 @@ async fn strangers_and_nonsense_are_turned_away(pool: PgPool) {
         let path = format!("/webhooks/mercadopago/{project}?id=1&topic=payment");
         assert_eq!(world.test.send("POST", &path, &[], "{}").await.status, 404, "{project}");
     }
+    // Whoever says nothing by itself has no address, as nobody has whom the hub does not know.
+    for provider in ["manual", "stripe", "Mercadopago"] {
+        let path = format!("/webhooks/{provider}/{}?id=1&topic=payment", world.project);
+        assert_eq!(world.test.send("POST", &path, &[], "{}").await.status, 404, "{provider}");
+    }
     assert_eq!(world.knock("", &[], "nonsense").await.status, 422);
     assert_eq!(world.knock("id=1&topic=payment", &[], &"x".repeat(32 * 1024 + 1)).await.status, 413);
     let off = json!({"is_active": false});
@@ -138,4 +152,31 @@ async fn payments_of_other_programs_are_ignored(pool: PgPool) {
             sqlx::query_scalar::<_, String>(query).fetch_optional(&pool).await.unwrap()
         })
         .await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn orders_are_believed_in_either_spelling_and_garbage_vouches_for_nothing(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    let url = format!("http://{}/webhooks/mercadopago/{}", world.address, world.project);
+    for (topic, data_id) in [
+        ("order", "ORD01JQ4S4KY8HWQ6NA5PXB65B3D3"),
+        ("order_lowered", "ORD01JQ4S4KY8HWQ6NA5PXB65B3D4"),
+        ("hint", "71"),
+        ("hint_with_garbage", "72"),
+    ] {
+        let wanted = json!({"user_id": world.seller.user_id, "url": url, "topic": topic, "data_id": data_id});
+        world.control("/notices", wanted).await;
+        world
+            .test
+            .until("it is answered", async || {
+                let sent = world.provider(&format!("/control/notices?data_id={data_id}")).await;
+                (sent["notices"][0]["status"] == 200).then_some(())
+            })
+            .await;
+    }
+    let query = "select resource_id, is_signed from payment_notices order by resource_id";
+    let kept: Vec<(String, bool)> = sqlx::query_as(query).fetch_all(&pool).await.unwrap();
+    let kept: Vec<(&str, bool)> = kept.iter().map(|(id, is_signed)| (id.as_str(), *is_signed)).collect();
+    let orders = ["ORD01JQ4S4KY8HWQ6NA5PXB65B3D3", "ORD01JQ4S4KY8HWQ6NA5PXB65B3D4"];
+    assert_eq!(kept, [("71", false), ("72", false), (orders[0], true), (orders[1], true)]);
 }

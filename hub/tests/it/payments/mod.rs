@@ -5,6 +5,7 @@ mod checkout;
 mod credentials;
 mod inbound;
 mod janitor;
+mod late;
 mod manual;
 mod methods;
 mod reconcile;

@@ -10,7 +10,6 @@ use trastienda_hub::payments::reconcile;
 use trastienda_protocol::ids::{Id as _, IdSource as _, PaymentId, ProjectId, RandomIds};
 
 use super::world::World;
-use crate::support::TestApp;
 
 /// A payment as it is kept here and at the provider.
 #[derive(Debug, Clone)]
@@ -269,15 +268,13 @@ async fn of_a_thousand_payments_the_fifty_that_differ_are_found_and_no_other(poo
 #[sqlx::test(migrations = "../migrations")]
 async fn once_a_day_whoever_is_first_compares_and_catches_up(pool: PgPool) {
     let world = World::new(pool.clone()).await;
-    let payment = world.waiting("A-1").await;
+    let second = world.another_hub().await;
+    // Made by the second hub, told to the first: they are known by one address.
+    let headers = [("x-api-key", world.key.as_str()), ("idempotency-key", "k"), ("prefer", "wait=10")];
+    let body = World::checkout("A-1", json!({})).to_string();
+    let payment = second.send("POST", "/v1/payments", &headers, body).await.body;
     let bought = world.buy(&payment, json!({})).await;
     world.until_status(&payment, "paid").await;
-    // Only now: its clock stands still at another time, and what one hub puts off the other may not see as due.
-    let simulator = world.simulator.url();
-    let second = TestApp::sharing_with(&world.test, |config| {
-        config.mercadopago_url = simulator.parse().unwrap();
-    })
-    .await;
     // Given back at the provider's panel, and its notice never came.
     world.simulator.clock().advance(std::time::Duration::from_mins(1));
     world.fault(json!({"kind": "drop_notice", "rate": 1.0})).await;

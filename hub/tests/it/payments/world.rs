@@ -25,7 +25,11 @@ impl World {
     }
 
     pub(super) async fn of_site(pool: PgPool, site: &str) -> Self {
-        let simulator = Simulator::start(Config::default()).await.unwrap();
+        Self::with(pool, site, Config::default()).await
+    }
+
+    pub(super) async fn with(pool: PgPool, site: &str, config: Config) -> Self {
+        let simulator = Simulator::start(config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = simulator.url();
@@ -42,6 +46,17 @@ impl World {
         let answer = world.set_credentials(&world.seller.access_token, &world.seller.webhook_secret).await;
         assert_eq!(answer.status, 204, "{answer:?}");
         world
+    }
+
+    /// A second hub that is known to the provider by the same address: it may make any of the first one's calls, and
+    /// what comes of them is told to that address.
+    pub(super) async fn another_hub(&self) -> TestApp {
+        let (address, url) = (self.address, self.simulator.url());
+        TestApp::sharing_with(&self.test, |config| {
+            config.public_url = format!("http://{address}").parse().unwrap();
+            config.mercadopago_url = url.parse().unwrap();
+        })
+        .await
     }
 
     pub(super) async fn set_credentials(&self, token: &str, secret: &str) -> Answer {

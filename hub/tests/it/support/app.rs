@@ -183,8 +183,18 @@ impl TestApp {
     }
 
     /// Asks until there is an answer, at most ten seconds.
-    pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(10);
+    pub(crate) async fn until<T>(&self, what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+        self.until_within(Duration::from_secs(10), what, ask).await
+    }
+
+    /// The same for what takes longer.
+    pub(crate) async fn until_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut ask: impl AsyncFnMut() -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(answer) = ask().await {
                 return answer;

@@ -2,12 +2,14 @@
 
 mod app;
 mod certificates;
+mod exim;
 mod receiver;
 mod smtp;
 mod wire;
 
 pub(crate) use app::{Answer, TestApp};
 pub(crate) use certificates::{Authority, Flaw};
+pub(crate) use exim::Exim;
 pub(crate) use receiver::Receiver;
 pub(crate) use smtp::SmtpServer;
 pub(crate) use wire::{Script, Wire, say, say_and_close};

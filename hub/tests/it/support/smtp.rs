@@ -20,6 +20,7 @@ struct State {
     /// It says nothing at all after a whole mail.
     hangs: bool,
     mails: Vec<String>,
+    recipients: Vec<String>,
     connections: usize,
 }
 
@@ -32,6 +33,7 @@ impl SmtpServer {
             recipient: "250 ok",
             hangs: false,
             mails: Vec::new(),
+            recipients: Vec::new(),
             connections: 0,
         }));
         let shared = state.clone();
@@ -77,6 +79,11 @@ impl SmtpServer {
         self.answer("");
     }
 
+    /// Whom mails were for, as each was said.
+    pub(crate) fn recipients(&self) -> Vec<String> {
+        self.state.lock().unwrap().recipients.clone()
+    }
+
     /// The mails that it was given, refused ones too.
     pub(crate) fn mails(&self) -> Vec<String> {
         self.state.lock().unwrap().mails.clone()
@@ -115,7 +122,12 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                 }
                 answer
             }
-            "RCPT" => state.lock().unwrap().recipient,
+            "RCPT" => {
+                let mut state = state.lock().unwrap();
+                let to = line.split_once(':').map_or("", |(_, to)| to.trim());
+                state.recipients.push(to.to_owned());
+                state.recipient
+            }
             "QUIT" => "221 bye",
             _ => "250 ok",
         };

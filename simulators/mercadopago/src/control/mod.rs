@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/control/preferences/{id}/pay", post(preferences::handle))
         .route("/control/payments", get(payments::list))
         .route("/control/payments/{id}/{action}", post(payments::handle))
-        .route("/control/notices", get(notices::list))
+        .route("/control/notices", get(notices::list).post(notices::send))
         .route("/control/notices/ping", post(notices::ping))
         .route("/control/faults", get(faults::list).post(faults::create).delete(faults::clear))
         .route("/control/clock", get(settings::clock).post(settings::advance))

@@ -33,6 +33,9 @@ pub(crate) enum Topic {
     HintOfPayment,
     /// The same for the merchant order.
     HintOfOrder,
+    /// Signed: `?data.id=ORD…&type=order`, of the Orders API. Whether its signature is over the id in lower case, as was
+    /// seen beside the id as it is.
+    Order { lowered: bool },
     /// What the seller's panel sends to try an address out.
     Ping,
 }
@@ -112,6 +115,7 @@ impl Topic {
             Self::Payment(Action::Updated) => "payment.updated",
             Self::HintOfPayment => "ipn.payment",
             Self::HintOfOrder => "ipn.merchant_order",
+            Self::Order { .. } => "order.updated",
             Self::Ping => "test.ping",
         }
     }
@@ -137,7 +141,21 @@ impl Notice {
                 headers.push(("x-rest-pool-name", "pool-notifications".to_owned()));
                 self.body(stamp)
             }
+            Topic::Order { .. } => {
+                url.query_pairs_mut().append_pair("data.id", &self.data_id).append_pair("type", "order");
+                headers.push(("user-agent", "MercadoPago WebHook v1.0 order".to_owned()));
+                headers.push(("x-signature", self.signature(stamp)));
+                let mut body = self.body(stamp);
+                body["type"] = json!("order");
+                body["action"] = json!("order.updated");
+                body["data"]["status"] = json!("processed");
+                body
+            }
             Topic::HintOfPayment => {
+                // A signature that nobody can check comes with some.
+                if self.forged {
+                    headers.push(("x-signature", self.signature(stamp)));
+                }
                 url.query_pairs_mut().append_pair("id", &self.data_id).append_pair("topic", "payment");
                 headers.push(("user-agent", "MercadoPago Feed v2.0 payment".to_owned()));
                 json!({"resource": self.data_id, "topic": "payment"})
@@ -153,7 +171,11 @@ impl Notice {
     }
 
     fn signature(&self, stamp: &Stamp) -> String {
-        let text = manifest(Some(&self.data_id), Some(&stamp.request_id), &stamp.ts);
+        let signed_id = match self.topic {
+            Topic::Order { lowered: true } => self.data_id.to_lowercase(),
+            _ => self.data_id.clone(),
+        };
+        let text = manifest(Some(&signed_id), Some(&stamp.request_id), &stamp.ts);
         let secret = if self.forged { "a stranger's secret" } else { self.secret.as_str() };
         format!("ts={},v1={}", stamp.ts, sign(secret, &text))
     }

@@ -37,10 +37,6 @@ impl Provider for Manual {
         app.config.public_url.clone()
     }
 
-    fn notification_url(&self, _app: &App, _address: &str) -> Option<String> {
-        None
-    }
-
     fn currency(&self, _site: &str) -> Option<Currency> {
         None
     }

@@ -10,8 +10,8 @@ mod books;
 mod client;
 mod errors;
 mod map;
-pub(crate) mod notice;
-pub(crate) mod signature;
+mod notice;
+mod signature;
 mod wire;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,13 +24,13 @@ use url::{Host, Url};
 
 use self::client::Call;
 use super::{
-    Access, Account, CallError, Created, Exchange, Order, Provider, RefundOrder, Refunded, Snapshot,
+    Access, Account, CallError, Created, Exchange, Notices, Order, Provider, RefundOrder, Refunded, Snapshot,
     Withdrawal,
 };
 use crate::app::App;
 
 /// Its name in the API and the database.
-pub(crate) const NAME: &str = "mercadopago";
+const NAME: &str = "mercadopago";
 /// The host of the real one.
 const HOST: &str = "api.mercadopago.com";
 /// Results asked for at once.
@@ -52,6 +52,10 @@ impl Provider for MercadoPago {
 
     fn base_url(&self, app: &App) -> Url {
         app.config.mercadopago_url.clone()
+    }
+
+    fn notices(&self) -> Option<&dyn Notices> {
+        Some(&notice::Inbox)
     }
 
     fn notification_url(&self, app: &App, address: &str) -> Option<String> {

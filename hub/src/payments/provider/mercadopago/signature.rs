@@ -187,5 +187,38 @@ mod tests {
             let signed = Signed { data_id: Some(&id), request_id: None, signature: &header };
             prop_assert!(verify(signed, &[SECRET], DateTime::UNIX_EPOCH).is_err());
         }
+
+        #[test]
+        fn a_true_one_is_believed_however_it_is_written_and_not_once_it_is_changed(
+            id in proptest::option::of("[A-Za-z0-9]{1,30}"),
+            request_id in proptest::option::of("[a-z0-9-]{1,40}"),
+            seconds in 1_000_000_000i64..9_999_999_999,
+            in_millis in proptest::bool::ANY,
+            lowered in proptest::bool::ANY,
+            space in " {0,3}",
+            others in "(,[a-z]{1,4}=[a-z0-9=]{0,9}){0,2}",
+            (at, bit) in (0usize..64, 0u8..4),
+        ) {
+            let ts = if in_millis { (seconds * 1_000 + 7).to_string() } else { seconds.to_string() };
+            let signed_id = id.clone().map(|id| if lowered { id.to_lowercase() } else { id });
+            let text = manifest(signed_id.as_deref(), request_id.as_deref(), &ts);
+            let v1 = hex::encode(hmac_sha256(SECRET, &[text.as_bytes()]));
+            let believed = |v1: &str, ts: &str, now: DateTime<Utc>| {
+                let signature = format!("v1={space}{v1}{space},{space}ts={ts}{others}");
+                let (data_id, request_id) = (id.as_deref(), request_id.as_deref());
+                verify(Signed { data_id, request_id, signature: &signature }, &[b"older", SECRET], now)
+            };
+            let now = instant(&ts).unwrap();
+            // What repeats a name counts; then it is another header.
+            prop_assume!(!others.contains(",ts=") && !others.contains(",v1="));
+            prop_assert_eq!(believed(&v1, &ts, now), Ok(()));
+            prop_assert_eq!(believed(&v1.to_uppercase(), &ts, now), Ok(()));
+            let mut digits: Vec<u8> = hex::decode(&v1).unwrap();
+            digits[at / 2] ^= 1 << (bit + 4 * u8::from(at % 2 == 0));
+            prop_assert_eq!(believed(&hex::encode(digits), &ts, now), Err(Distrust::Mismatch));
+            prop_assert_eq!(believed(&v1[..at], &ts, now), Err(Distrust::Malformed));
+            let later = if in_millis { (seconds * 1_000 + 8).to_string() } else { (seconds + 1).to_string() };
+            prop_assert_eq!(believed(&v1, &later, now), Err(Distrust::Mismatch));
+        }
     }
 }

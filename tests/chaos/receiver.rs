@@ -1,6 +1,6 @@
 //! A shop's webhook route that is slow, or fails the first time, when it is told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -73,9 +73,21 @@ impl Receiver {
         self.with(|inner| inner.mood = mood);
     }
 
-    /// What came, by the event's id.
-    pub(crate) fn arrivals(&self) -> BTreeMap<String, Arrival> {
-        self.with(|inner| inner.arrivals.clone())
+    /// What came for an event.
+    pub(crate) fn arrival(&self, id: &str) -> Option<Arrival> {
+        self.with(|inner| inner.arrivals.get(id).cloned())
+    }
+
+    /// How many of these were not yet answered with 200.
+    pub(crate) fn missing(&self, ids: &BTreeSet<String>) -> usize {
+        self.with(|inner| {
+            ids.iter().filter(|id| inner.arrivals.get(*id).is_none_or(|one| one.taken == 0)).count()
+        })
+    }
+
+    /// How often something came again after it had been answered with 200.
+    pub(crate) fn repeated(&self) -> usize {
+        self.with(|inner| inner.arrivals.values().map(|arrival| arrival.taken.saturating_sub(1)).sum())
     }
 
     /// How many were not signed as they must be.

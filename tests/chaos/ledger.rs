@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::receiver::Receiver;
 
+/// What is sent; a shop's own event.
+pub(crate) const EVENT_TYPE: &str = "chaos.counted";
+
 /// An event that was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
@@ -15,6 +18,8 @@ pub(crate) struct Sent {
     pub(crate) body: Value,
     /// Whether anybody said 202 to it.
     pub(crate) acknowledged: bool,
+    /// Whether the page that held it was overwritten: it may be lost, and nothing else may.
+    pub(crate) destroyed: bool,
 }
 
 /// A payment that was made.
@@ -47,9 +52,12 @@ pub(crate) struct Witnesses<'a> {
 }
 
 /// What was found beside the promises.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
-    /// Events that were acknowledged and arrived.
+    /// Events that were acknowledged.
     pub(crate) events: usize,
+    /// Those of them that overwritten pages took along, by name.
+    pub(crate) destroyed: usize,
     /// Payments that were paid and reported once.
     pub(crate) payments: usize,
     /// Mails that came.
@@ -72,49 +80,54 @@ impl Ledger {
         let status = witnesses.agent.status().await?;
         ensure!(status["dead_letters"] == 0, "the agent gave up on something: {status}");
 
-        let stored = stored(witnesses, "soak.counted").await?;
-        let lost: Vec<_> = self.acknowledged().filter(|id| !stored.contains(*id)).collect();
+        let stored = stored(witnesses, EVENT_TYPE).await?;
+        let (destroyed, lost): (Vec<_>, Vec<_>) = self
+            .acknowledged()
+            .filter(|id| !stored.contains(*id))
+            .partition(|id| self.events.get(*id).is_some_and(|sent| sent.destroyed));
         ensure!(lost.is_empty(), "acknowledged, and not at the hub: {lost:?}");
         let strange: Vec<_> = stored.iter().filter(|id| !self.events.contains_key(*id)).collect();
         ensure!(strange.is_empty(), "at the hub, and never sent: {strange:?}");
 
-        let arrived = async || {
-            let arrivals = witnesses.receiver.arrivals();
-            let missing =
-                stored.iter().filter(|id| arrivals.get(*id).is_none_or(|one| one.taken == 0)).count();
-            if missing == 0 { Ok(Some(arrivals)) } else { bail!("{missing} of {} are missing", stored.len()) }
-        };
-        let arrivals = until("every event is delivered", arrived).await?;
+        until("every event is delivered", async || match witnesses.receiver.missing(&stored) {
+            0 => Ok(Some(())),
+            missing => bail!("{missing} of {} are missing", stored.len()),
+        })
+        .await?;
         for id in &stored {
             let sent = self.events.get(id).map(|sent| &sent.body["data"]);
-            let came = arrivals.get(id).map(|arrival| &arrival.data);
-            ensure!(sent == came, "{id} arrived as {came:?}, and was sent as {sent:?}");
+            let came = witnesses.receiver.arrival(id).map(|arrival| arrival.data);
+            ensure!(sent == came.as_ref(), "{id} arrived as {came:?}, and was sent as {sent:?}");
         }
-        ensure!(
-            witnesses.receiver.forged() == 0,
-            "{} webhooks were not signed right",
-            witnesses.receiver.forged()
-        );
+        let forged = witnesses.receiver.forged();
+        ensure!(forged == 0, "{forged} webhooks were not signed right");
 
         let repeated_mails = self.check_mails(witnesses.catcher).await?;
         self.check_payments(witnesses).await?;
-        let repeated_webhooks = arrivals.values().map(|arrival| arrival.taken.saturating_sub(1)).sum();
         Ok(Found {
             events: self.acknowledged().count(),
+            destroyed: destroyed.len(),
             payments: self.payments.len(),
             mails: self.mails.len(),
-            repeated_webhooks,
+            repeated_webhooks: witnesses.receiver.repeated(),
             repeated_mails,
         })
     }
 
     async fn check_mails(&self, catcher: &Catcher) -> anyhow::Result<usize> {
+        let mails = until("every mail comes", async || {
+            let mails = catcher.mails().await?;
+            let came: BTreeSet<&str> =
+                mails.iter().filter_map(|mail| mail["envelope_to"][0].as_str()).collect();
+            match self.mails.iter().find(|address| !came.contains(address.as_str())) {
+                Some(missing) => bail!("none came to {missing}"),
+                None => Ok(Some(mails)),
+            }
+        })
+        .await?;
         let mut repeated = 0;
-        for address in &self.mails {
-            catcher.mail_to(address).await?;
-        }
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
-        for mail in catcher.mails().await? {
+        for mail in mails {
             let to = mail["envelope_to"][0].as_str().unwrap_or_default().to_owned();
             let message = mail["message_id"].as_str().unwrap_or_default().to_owned();
             if let Some(earlier) = seen.insert(to.clone(), message.clone()) {

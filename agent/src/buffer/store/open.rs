@@ -190,6 +190,11 @@ fn fill_log(path: &Path) {
         let length = 32 + u64::from(LOG_PAGES + LOG_PAGES / 8) * (4_096 + 24);
         let mut file = OpenOptions::new().append(true).open(log)?;
         let missing = length.saturating_sub(file.metadata()?.len());
+        let disk = rustix::fs::statvfs(path).map_err(io::Error::from)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < missing * 16 {
+            // A small or full disk has better uses for its room.
+            return Ok(());
+        }
         io::copy(&mut io::repeat(0).take(missing), &mut file)?;
         file.sync_all()
     };

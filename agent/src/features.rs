@@ -3,8 +3,8 @@
 //!
 //! What was learnt a moment ago answers by itself. Older than that, the hub is asked and has a
 //! fraction of a second; when it does not answer in time, what was known before answers, also after a
-//! restart. An agent that never learnt anything passes the question through. Whether an answer is old
-//! is said by its `Age`.
+//! restart. An agent that never learnt anything passes the question through. How old an answer is is
+//! said by its `Age`; one that the hub did not confirm in time carries `Trastienda-Stale: true`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderValue;
 use axum::http::header::AGE;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::agent::Core;
+use crate::project::STALE;
 use crate::proxy;
 use crate::server::Refusal;
 
@@ -89,7 +91,11 @@ pub(crate) async fn one(
 
 fn answer(core: &Core, known: &Known, body: Value) -> Response {
     let age = (core.clock.now() - known.learnt_at).num_seconds().max(0);
-    ([(AGE, age.to_string())], Json(body)).into_response()
+    let mut response = ([(AGE, age.to_string())], Json(body)).into_response();
+    if age >= FRESH.num_seconds() {
+        response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 fn is_flag(text: &str) -> bool {
@@ -106,7 +112,7 @@ async fn current(core: &Arc<Core>) -> Option<Known> {
     if let Ok(asking) = Arc::clone(&core.features.asking).try_lock_owned() {
         let asked = Arc::clone(core);
         // On its own: when it takes longer than the patience, its answer serves the next caller.
-        let question = tokio::spawn(async move {
+        let question = core.workers.spawn(async move {
             ask(&asked).await;
             drop(asking);
         });
@@ -117,7 +123,7 @@ async fn current(core: &Arc<Core>) -> Option<Known> {
 
 /// Asks the hub, and remembers what it says.
 pub(crate) async fn ask(core: &Core) {
-    let flags = match core.hub.features(core.clock.as_ref()).await {
+    let flags = match core.hub().features(core.clock.as_ref()).await {
         Ok(flags) => flags,
         Err(error) => {
             tracing::debug!(error = %error, "the feature flags could not be learnt");

@@ -43,7 +43,7 @@ async fn beat(core: &Core, every: Duration) {
         }
     };
     let heartbeat = Heartbeat { agent_id: core.buffer.agent_id(), status };
-    match core.hub.heartbeat(&heartbeat, core.clock.as_ref()).await {
+    match core.hub().heartbeat(&heartbeat, core.clock.as_ref()).await {
         // Behind one address, hubs change one by one and the connection may never break.
         Ok(()) => {
             learn_version(core).await;
@@ -51,11 +51,11 @@ async fn beat(core: &Core, every: Duration) {
         }
         Err(error @ (HubError::Unreachable(_) | HubError::TimedOut)) => {
             tracing::debug!(error = %error, "the heartbeat was not answered");
-            core.hub_view.set(HubState::Down);
+            core.hub_view.set(HubState::Down, core.clock.now());
             core.hub_lost.notify_one();
         }
         Err(HubError::Refused { status: 401 | 403, .. }) => {
-            core.hub_view.set(HubState::Unauthorized);
+            core.hub_view.set(HubState::Unauthorized, core.clock.now());
             core.hub_lost.notify_one();
         }
         Err(error) => tracing::debug!(error = %error, "the heartbeat was refused"),

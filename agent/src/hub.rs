@@ -1,14 +1,17 @@
 //! The one HTTP client to the hub: what is asked of it, and how its refusals are read.
 //!
 //! No redirects are followed and no proxy is taken from the environment: the key goes to the
-//! configured address and nowhere else. Certificates are checked against the system's roots.
+//! configured address and nowhere else. Certificates are checked against the system's
+//! roots, or against those that the operator names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chrono::DateTime;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use chrono::{DateTime, TimeDelta};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Method, RequestBuilder, Response};
 use trastienda_protocol::api_key::ApiKey;
 use trastienda_protocol::batch::BatchResults;
@@ -71,8 +74,8 @@ impl Hub {
     /// Prepares a client; nothing is connected yet.
     ///
     /// # Errors
-    /// The system's certificates cannot be read (with `https`).
-    pub fn new(base: &Url, key: &ApiKey) -> Result<Self, HubError> {
+    /// The certificates cannot be read (with `https`).
+    pub fn new(base: &Url, key: &ApiKey, ca: Option<&[u8]>) -> Result<Self, HubError> {
         // Already installed by an earlier agent of this process: the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         #[expect(clippy::disallowed_methods, reason = "the one place where the agent makes an HTTP client")]
@@ -86,6 +89,16 @@ impl Hub {
         if base.scheme() == "http" {
             // Without TLS the roots are not needed, and a container may have none.
             builder = builder.tls_certs_only([]);
+        }
+        if let Some(pem) = ca {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|error| HubError::Malformed(format!("TRASTIENDA_HUB_CA_FILE: {}", chain(&error))))?;
+            if certificates.is_empty() {
+                return Err(HubError::Malformed(
+                    "TRASTIENDA_HUB_CA_FILE: it holds no certificate".to_owned(),
+                ));
+            }
+            builder = builder.tls_certs_only(certificates);
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
             .map_err(|error| HubError::Malformed(error.to_string()))?;
@@ -113,18 +126,18 @@ impl Hub {
         probe.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// The project that the key belongs to.
+    /// The project that the key belongs to, and all that the hub says of it.
     ///
     /// # Errors
     /// [`HubError`]
-    pub async fn project(&self, clock: &dyn Clock) -> Result<ProjectId, HubError> {
+    pub async fn project(&self, clock: &dyn Clock) -> Result<(ProjectId, serde_json::Value), HubError> {
         let request = self.request(Method::GET, self.address("/v1/project", None)).timeout(CALL_TIMEOUT);
         let body = success(request.send().await?, clock).await?;
         let body: serde_json::Value =
             serde_json::from_slice(&body).map_err(|error| HubError::Malformed(error.to_string()))?;
-        let id = body.get("id").and_then(serde_json::Value::as_str);
-        id.and_then(|id| ProjectId::parse(id).ok())
-            .ok_or_else(|| HubError::Malformed("`GET /v1/project` names no project id".to_owned()))
+        let id = body.get("id").and_then(serde_json::Value::as_str).and_then(|id| ProjectId::parse(id).ok());
+        let id = id.ok_or_else(|| HubError::Malformed("`GET /v1/project` names no project id".to_owned()))?;
+        Ok((id, body))
     }
 
     /// The hub's version, if it says. Asks for no key.
@@ -134,6 +147,14 @@ impl Hub {
         let body = read(request.send().await.ok()?).await.ok()?;
         let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
         body.get("version").and_then(serde_json::Value::as_str).map(str::to_owned)
+    }
+
+    /// By how much the hub's clock is ahead of this one. Asks for no key.
+    pub async fn clock_skew(&self, clock: &dyn Clock) -> Option<TimeDelta> {
+        let probe =
+            self.client.get(self.address("/healthz", None)).timeout(PROBE_TIMEOUT).send().await.ok()?;
+        let date = probe.headers().get(DATE)?.to_str().ok()?;
+        Some(DateTime::parse_from_rfc2822(date).ok()?.to_utc() - clock.now())
     }
 
     /// The project's feature flags.
@@ -241,7 +262,7 @@ mod tests {
     #[test]
     fn addresses_keep_the_base_path() {
         let key = ApiKey::generate(Mode::Test).unwrap();
-        let hub = Hub::new(&Url::parse("http://127.0.0.1:1/shop/").unwrap(), &key).unwrap();
+        let hub = Hub::new(&Url::parse("http://127.0.0.1:1/shop/").unwrap(), &key, None).unwrap();
         assert_eq!(hub.address("/v1/x", Some("a=b")).as_str(), "http://127.0.0.1:1/shop/v1/x?a=b");
         assert!(!format!("{hub:?}").contains(key.secret()));
     }

@@ -14,6 +14,7 @@
 //! What it deliberately does not do: no retries on behalf of the caller for calls that pass through,
 //! no queries about what is at the hub, no shared state between agents.
 
+pub mod activation;
 pub mod agent;
 pub mod buffer;
 pub mod cli;
@@ -24,8 +25,10 @@ mod heartbeat;
 pub mod hub;
 mod local_client;
 pub mod metrics;
+mod project;
 mod proxy;
 mod pull;
+mod rates;
 pub mod recover;
 mod server;
 mod shutdown;

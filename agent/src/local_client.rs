@@ -11,10 +11,10 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
-use trastienda_protocol::heartbeat::AgentStatus;
 use trastienda_protocol::problem::Problem;
 
 use crate::recover::Report;
+use crate::status::OwnStatus;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Reading a large damaged database takes its time.
@@ -27,9 +27,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # Errors
 /// Nobody listens, or no answer in three seconds.
-pub(crate) async fn status(socket: &Path) -> Result<AgentStatus, Error> {
+pub(crate) async fn status(socket: &Path) -> Result<OwnStatus, Error> {
     let stream = UnixStream::connect(socket).await?;
-    tokio::time::timeout(PATIENCE, ask(stream, Method::GET, "/agent/status")).await?
+    tokio::time::timeout(PATIENCE, ask(stream, Method::GET, "/agent/overview")).await?
 }
 
 /// Has a running agent recover what damaged databases hold. `None`: no agent runs there.
@@ -41,16 +41,41 @@ pub(crate) async fn recover(socket: &Path) -> Result<Option<Vec<Report>>, Error>
     struct Answer {
         data: Vec<Report>,
     }
-    let stream = match UnixStream::connect(socket).await {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let Some(stream) = connect(socket).await? else { return Ok(None) };
     let asking = ask::<Answer>(stream, Method::POST, "/agent/recover");
     let answer = tokio::time::timeout(RECOVERY_PATIENCE, asking).await??;
     Ok(Some(answer.data))
+}
+
+/// Has a running agent send a dead letter again. `None`: no agent runs there.
+///
+/// # Errors
+/// An agent runs, and does not do it.
+pub(crate) async fn retry(socket: &Path, id: &str) -> Result<Option<()>, Error> {
+    change(socket, Method::POST, &format!("/agent/dead-letters/{id}/retry")).await
+}
+
+/// Has a running agent give a dead letter up. `None`: no agent runs there.
+///
+/// # Errors
+/// An agent runs, and does not do it.
+pub(crate) async fn discard(socket: &Path, id: &str) -> Result<Option<()>, Error> {
+    change(socket, Method::DELETE, &format!("/agent/dead-letters/{id}")).await
+}
+
+async fn change(socket: &Path, method: Method, path: &str) -> Result<Option<()>, Error> {
+    let Some(stream) = connect(socket).await? else { return Ok(None) };
+    let _: serde::de::IgnoredAny = tokio::time::timeout(PATIENCE, ask(stream, method, path)).await??;
+    Ok(Some(()))
+}
+
+/// `None`: nobody listens there.
+async fn connect(socket: &Path) -> Result<Option<UnixStream>, Error> {
+    match UnixStream::connect(socket).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn ask<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, Error> {
@@ -67,5 +92,6 @@ async fn ask<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str
         let problem: Option<Problem> = serde_json::from_slice(&body).ok();
         return Err(problem.map_or_else(|| format!("HTTP {status}"), |problem| problem.detail).into());
     }
-    Ok(serde_json::from_slice(&body)?)
+    // Some answers have nothing to say.
+    Ok(serde_json::from_slice(if body.is_empty() { b"null" } else { &body })?)
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use trastienda_protocol::heartbeat::AgentStatus;
+use crate::status::OwnStatus;
 
 /// A number that only rises.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Metrics {
     pub refused_full: Counter,
     /// Commits of the buffer.
     pub commits: Counter,
+    /// What those took in all, in microseconds.
+    pub commit_micros: Counter,
     /// Transactions of the buffer that failed.
     pub write_errors: Counter,
     /// Databases that were set aside as damaged while the agent ran.
@@ -55,16 +57,19 @@ pub struct Metrics {
     pub pulled: Counter,
     /// Their results that the hub did not get in time.
     pub pulled_late: Counter,
+    /// Calls that were not even tried, since the hub had not answered lately.
+    pub pass_spared: Counter,
 }
 
 impl Metrics {
     /// The text that Prometheus reads.
-    pub fn render(&self, status: &AgentStatus, damaged_files: usize) -> String {
+    pub fn render(&self, own: &OwnStatus) -> String {
         let counters = [
             ("accepted_total", "Calls acknowledged for the first time", &self.accepted),
             ("replayed_total", "Calls answered again from their receipts", &self.replayed),
             ("refused_full_total", "Calls refused because the buffer had no room", &self.refused_full),
             ("buffer_commits_total", "Commits of the buffer", &self.commits),
+            ("buffer_commit_microseconds_total", "What the commits took in all", &self.commit_micros),
             ("buffer_write_errors_total", "Failed transactions of the buffer", &self.write_errors),
             ("buffer_set_aside_total", "Databases set aside as damaged", &self.databases_set_aside),
             ("batches_total", "Batches that the hub answered", &self.batches),
@@ -75,13 +80,21 @@ impl Metrics {
             ("pass_failed_total", "Calls that could not be passed through", &self.pass_failed),
             ("pulled_total", "Webhooks posted to the application", &self.pulled),
             ("pulled_late_total", "Results of webhooks that the hub did not get in time", &self.pulled_late),
+            ("pass_spared_total", "Calls refused at once while the hub was away", &self.pass_spared),
         ];
+        let status = &own.agent;
         let gauges = [
             ("buffered", "Calls that wait for the hub", status.buffered),
             ("oldest_seconds", "Age of the oldest call that waits", status.oldest_seconds),
             ("dead_letters", "Calls that a person must decide about", status.dead_letters),
             ("disk_bytes", "Bytes of the buffer on the disk", status.disk_bytes),
-            ("damaged_databases", "Damaged databases that lie in the directory", damaged_files as u64),
+            (
+                "damaged_databases",
+                "Damaged databases that lie in the directory",
+                own.damaged_databases as u64,
+            ),
+            ("full_percent", "How full the buffer is, in hundredths of its limit", own.full_percent),
+            ("disk_free_bytes", "Bytes free on the buffer's disk", own.disk_free_bytes),
         ];
         let mut text = String::with_capacity(4_096);
         for (name, help, counter) in counters {

@@ -4,6 +4,7 @@
 //! goes back among what is sent (or among the dead letters, where it was one). The file stays, under
 //! a name that says that it has been looked at. What the hub has already is the same there by its id.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ use crate::buffer::{Buffer, Imported, Salvaged, StorageError, Wreck};
 /// Calls, and bytes of bodies, that go back in one commit.
 const CHUNK_ROWS: usize = 500;
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Names of lost calls in a report.
+const NAMES_MAX: usize = 1_000;
 
 /// What became of one damaged database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,9 @@ pub struct Report {
     pub known: u64,
     /// Calls that cannot be read; absent when the file does not say how many it held.
     pub unreadable: Option<u64>,
+    /// The ids of those of which there is still a trace, at most a thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// Why nothing was done, when nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
@@ -57,6 +63,7 @@ pub async fn recover(buffer: &Buffer) -> Result<Vec<Report>, RecoverError> {
             recovered = report.recovered,
             known = report.known,
             unreadable = report.unreadable,
+            lost = ?report.lost,
             skipped = report.skipped,
             "a damaged database was looked at"
         );
@@ -71,6 +78,7 @@ async fn recover_one(buffer: &Buffer, file: &Path) -> Result<Report, RecoverErro
         recovered: 0,
         known: 0,
         unreadable: None,
+        lost: Vec::new(),
         skipped: Some(why),
     };
     let path = file.to_owned();
@@ -95,18 +103,21 @@ async fn recover_one(buffer: &Buffer, file: &Path) -> Result<Report, RecoverErro
         total.recovered += imported.recovered;
         total.known += imported.known;
     }
-    let bad_rows = reading.await.map_err(std::io::Error::other)?;
+    let (bad_rows, lost) = reading.await.map_err(std::io::Error::other)?;
     let readable = total.recovered + total.known;
-    let unreadable = held.map(|held| held.saturating_sub(readable).max(bad_rows));
+    let unreadable = held.map(|held| held.saturating_sub(readable).max(bad_rows).max(lost.len() as u64));
     let file = Buffer::mark_recovered(file)?;
-    Ok(Report { file, recovered: total.recovered, known: total.known, unreadable, skipped: None })
+    Ok(Report { file, recovered: total.recovered, known: total.known, unreadable, lost, skipped: None })
 }
 
-/// Sends what can be read in chunks, as long as somebody takes them. Gives how many rows could not be read.
-fn read(wreck: &Wreck, key: &[u8; 32], chunks: &mpsc::Sender<Vec<Salvaged>>) -> u64 {
+/// Sends what can be read in chunks, as long as somebody takes them. Gives how many rows could not be
+/// read, and the names of those that are missing.
+fn read(wreck: &Wreck, key: &[u8; 32], chunks: &mpsc::Sender<Vec<Salvaged>>) -> (u64, Vec<String>) {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
+    let mut seen = HashSet::new();
     let unreadable = wreck.read(key, |salvaged| {
         bytes += salvaged.size();
+        seen.insert(salvaged.name());
         chunk.push(salvaged);
         if chunk.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
             return ControlFlow::Continue(());
@@ -119,5 +130,5 @@ fn read(wreck: &Wreck, key: &[u8; 32], chunks: &mpsc::Sender<Vec<Salvaged>>) -> 
     });
     // When nobody takes it any more, whoever should has an error of their own.
     let _ = chunks.blocking_send(chunk);
-    unreadable
+    (unreadable, wreck.missing(&seen, NAMES_MAX))
 }

@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use trastienda_protocol::clock::Clock;
 use trastienda_protocol::heartbeat::{AgentStatus, HubState};
 
+use crate::agent::Core;
 use crate::buffer::{Buffer, StorageError};
 
 /// The agent's version.
@@ -15,17 +18,25 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug, Clone)]
 pub struct HubView {
     state: watch::Sender<HubState>,
+    since: Arc<Mutex<DateTime<Utc>>>,
     version: Arc<Mutex<Option<String>>>,
 }
 
-impl Default for HubView {
-    /// Until it has answered, it counts as down.
-    fn default() -> Self {
-        Self { state: watch::Sender::new(HubState::Down), version: Arc::default() }
-    }
-}
-
 impl HubView {
+    /// Until it has answered, it counts as down.
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            state: watch::Sender::new(HubState::Down),
+            since: Arc::new(Mutex::new(now)),
+            version: Arc::default(),
+        }
+    }
+
+    /// Since when it is seen as it is.
+    pub fn since(&self) -> DateTime<Utc> {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How it is seen now.
     pub fn state(&self) -> HubState {
         *self.state.borrow()
@@ -42,11 +53,12 @@ impl HubView {
     }
 
     /// It is seen so from now on.
-    pub fn set(&self, state: HubState) {
+    pub fn set(&self, state: HubState, now: DateTime<Utc>) {
         let changed = self.state.send_if_modified(|seen| std::mem::replace(seen, state) != state);
         if !changed {
             return;
         }
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = now;
         match state {
             HubState::Up => tracing::info!("the hub answers"),
             HubState::Down => {
@@ -89,5 +101,44 @@ pub async fn status(
         dead_letters: totals.dead_letters,
         disk_bytes: buffer.disk_bytes(),
         version: VERSION.to_owned(),
+    })
+}
+
+/// What the agent's own operator sees besides: `GET /agent/overview`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnStatus {
+    /// What the hub hears too.
+    #[serde(flatten)]
+    pub agent: AgentStatus,
+    /// Since when the hub is seen so.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize")]
+    pub hub_since: DateTime<Utc>,
+    /// Calls a second that were acknowledged during the last minute.
+    pub accepted_per_second: f64,
+    /// Calls a second that the hub took during the last minute.
+    pub forwarded_per_second: f64,
+    /// How full the buffer is, in hundredths of the limit that is nearest.
+    pub full_percent: u64,
+    /// Bytes that are free on its disk.
+    pub disk_free_bytes: u64,
+    /// Databases that were set aside as damaged and wait for `queue recover`.
+    pub damaged_databases: usize,
+}
+
+/// The agent's state, for its operator.
+///
+/// # Errors
+/// The buffer cannot be read.
+pub(crate) async fn own(core: &Core) -> Result<OwnStatus, StorageError> {
+    let (accepted, forwarded) =
+        core.rates.per_second(core.metrics.accepted.get(), core.metrics.forwarded.get());
+    Ok(OwnStatus {
+        agent: status(&core.buffer, &core.hub_view, &core.clock).await?,
+        hub_since: core.hub_view.since(),
+        accepted_per_second: accepted,
+        forwarded_per_second: forwarded,
+        full_percent: core.buffer.percent(),
+        disk_free_bytes: core.buffer.measure_disk(),
+        damaged_databases: core.buffer.damaged_files().len(),
     })
 }

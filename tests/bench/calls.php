@@ -5,9 +5,11 @@ declare(strict_types=1);
 /*
  * Times calls of one kind from inside a shop and prints their microseconds as JSON:
  *
- *   php calls.php SHOP_DIRECTORY COUNT trastienda|queue|sqlite
+ *   php calls.php SHOP_DIRECTORY COUNT native|trastienda|guzzle|queue|sqlite|shared [PAUSE [START]]
  *
- * `trastienda` is Trastienda::event() over the configured transport; `queue` pushes a job to Laravel's own database
+ * `native` is the extension's trastienda_event(); `trastienda` is Trastienda::event() over the configured transport;
+ * `guzzle` posts to the hub; `shared` is a bare commit into one file that all such processes share. PAUSE is what lies
+ * between two calls, in microseconds; START is when to begin, in seconds since 1970. `queue` pushes a job to Laravel's own database
  * queue on SQLite, in the mode in which it survives a power cut; `sqlite` is the bare commit of the same bytes there.
  */
 
@@ -17,14 +19,14 @@ use Illuminate\Support\Facades\Queue;
 use Illuminate\Support\Facades\Schema;
 use Trastienda\Laravel\Facades\Trastienda;
 
-[, $shop, $count, $kind] = $argv;
+[, $shop, $count, $kind, $pause, $start] = $argv + [4 => 0, 5 => 0];
 chdir($shop);
 $app = require "$shop/bootstrap/app.php";
 $app->make(Kernel::class)->bootstrap();
 
 $data = ['order_id' => 'A-1', 'total' => '1500.00', 'note' => str_repeat('x', 900)];
 
-if ($kind !== 'trastienda') {
+if ($kind === 'queue' || $kind === 'sqlite') {
     DB::statement('pragma journal_mode = wal');
     DB::statement('pragma synchronous = full');
 }
@@ -52,19 +54,46 @@ if ($kind === 'sqlite') {
     $insert = DB::connection()->getPdo()->prepare('insert into bench_rows (body) values (?)');
 }
 
+if ($kind === 'native') {
+    ini_set('trastienda.socket', (string) getenv('TRASTIENDA_SOCKET'));
+}
+
+if ($kind === 'shared') {
+    $shared = new PDO('sqlite:'.getenv('SHOP_STORAGE').'/bench-shared.sqlite');
+    $shared->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION);
+    foreach (['busy_timeout = 60000', 'journal_mode = wal', 'synchronous = full'] as $pragma) {
+        $shared->exec("pragma $pragma");
+    }
+    $shared->exec('create table if not exists bench_rows (id integer primary key, body text)');
+    $insert = $shared->prepare('insert into bench_rows (body) values (?)');
+}
+
+if ($kind === 'guzzle') {
+    $guzzle = new GuzzleHttp\Client(['base_uri' => getenv('TRASTIENDA_URL'), 'headers' => ['X-API-KEY' => getenv('TRASTIENDA_API_KEY')]]);
+}
+
 $call = match ($kind) {
+    'native' => static fn () => trastienda_event('bench.called', $data),
+    'guzzle' => static fn () => $guzzle->post('/v1/events', ['json' => ['type' => 'bench.called', 'data' => $data]]),
     'trastienda' => static fn () => Trastienda::event('bench.called', $data),
     'queue' => static fn () => Queue::connection('bench')->pushRaw((string) json_encode(['job' => 'Send', 'data' => $data])),
-    'sqlite' => static fn () => $insert->execute([json_encode($data)]),
+    'sqlite', 'shared' => static fn () => $insert->execute([json_encode($data)]),
 };
 
 $call(); // connects
+
+while (microtime(true) < (float) $start) {
+    usleep(200);
+}
 
 $times = [];
 for ($i = 0; $i < (int) $count; $i++) {
     $since = hrtime(true);
     $call();
     $times[] = (hrtime(true) - $since) / 1000;
+    if ($pause > 0) {
+        usleep((int) $pause);
+    }
 }
 
 echo json_encode($times), "\n";

@@ -65,6 +65,17 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Changes a setting; it counts when the agent is started again.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.retain(|(known, _)| *known != name);
+        self.settings.push((name, value.to_owned()));
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
+    }
+
     /// Starts it again on the same buffer.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the agent runs already");
@@ -83,11 +94,6 @@ impl Agent {
     /// Kills it without warning.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.take().context("the agent does not run")?.kill().await
-    }
-
-    /// Its process, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().and_then(Process::pid)
     }
 
     /// Kills it for good.

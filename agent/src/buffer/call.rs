@@ -1,5 +1,6 @@
 //! The words of the buffer: what goes in, what comes out, what can go wrong.
 
+use super::shared::Hold;
 use bytes::Bytes;
 use trastienda_protocol::batch::Kind;
 use trastienda_protocol::ids::{EventId, Id as _, NotificationId, PaymentId};
@@ -32,6 +33,42 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Calls kept, dead letters included.
     pub max_rows: u64,
+    /// Bytes that must stay free on the file system. `None`: a twentieth of it, at most 256 MiB.
+    pub min_free: Option<u64>,
+}
+
+impl Limits {
+    /// Why another call of so many bytes is not taken, if it is not.
+    pub(super) fn refusal(&self, totals: Totals, bytes: u64, disk: Disk) -> Option<FullReason> {
+        if totals.rows + totals.dead_letters >= self.max_rows {
+            return Some(FullReason::Rows(self.max_rows));
+        }
+        if totals.bytes + bytes > self.max_bytes {
+            return Some(FullReason::Bytes(self.max_bytes));
+        }
+        let min_free = self.min_free_of(disk);
+        (disk.free < min_free).then_some(FullReason::Disk { free: disk.free, min_free })
+    }
+
+    /// What must stay free on this disk.
+    pub(crate) fn min_free_of(&self, disk: Disk) -> u64 {
+        self.min_free.unwrap_or((disk.size / 20).min(256 << 20))
+    }
+
+    /// How full the buffer is, in hundredths of the limit that is nearest.
+    pub(crate) fn percent(&self, totals: Totals) -> u64 {
+        let part = |used: u64, max: u64| used.saturating_mul(100).checked_div(max).unwrap_or(100);
+        part(totals.rows + totals.dead_letters, self.max_rows).max(part(totals.bytes, self.max_bytes))
+    }
+}
+
+/// The file system that the buffer is on, as last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// All its bytes.
+    pub(crate) size: u64,
+    /// Those that this process could still write.
+    pub(crate) free: u64,
 }
 
 /// A call to be taken, checked.
@@ -75,6 +112,13 @@ pub enum FullReason {
     Rows(u64),
     /// The bytes' limit.
     Bytes(u64),
+    /// What must stay free on the file system.
+    Disk {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be.
+        min_free: u64,
+    },
 }
 
 impl std::fmt::Display for FullReason {
@@ -82,6 +126,10 @@ impl std::fmt::Display for FullReason {
         match self {
             Self::Rows(max) => write!(f, "the buffer holds its {max} calls (TRASTIENDA_BUFFER_MAX_ROWS)"),
             Self::Bytes(max) => write!(f, "the buffer holds its {max} bytes (TRASTIENDA_BUFFER_MAX_BYTES)"),
+            Self::Disk { free, min_free } => write!(
+                f,
+                "the disk has {free} bytes left, and {min_free} must stay free (TRASTIENDA_BUFFER_MIN_FREE)"
+            ),
         }
     }
 }
@@ -183,7 +231,44 @@ pub fn public_id(kind: Kind, id: Uuid) -> String {
     }
 }
 
-/// What can be sent now.
+/// What an id that callers and the hub write names.
+pub fn parse_id(text: &str) -> Option<(Kind, Uuid)> {
+    let event = || EventId::parse(text).ok().map(|id| (Kind::Event, id.uuid()));
+    let notification = || NotificationId::parse(text).ok().map(|id| (Kind::Notification, id.uuid()));
+    let payment = || PaymentId::parse(text).ok().map(|id| (Kind::Payment, id.uuid()));
+    event().or_else(notification).or_else(payment)
+}
+
+/// Which calls go together: each lane has a batch of its own on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Payments and mail, and the older events of their orders.
+    Urgent,
+    /// Events, oldest first.
+    Backlog,
+    /// Events that came after a place in the order of acceptance, while older ones still wait.
+    Fresh {
+        /// That place.
+        after: i64,
+    },
+}
+
+/// What a lane asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Which lane.
+    pub lane: Lane,
+    /// Now, in milliseconds.
+    pub now: i64,
+    /// Calls in the batch at most.
+    pub max_rows: usize,
+    /// Bytes of bodies at most, unless a single one has more.
+    pub max_bytes: usize,
+    /// Calls acknowledged before this are over, in milliseconds.
+    pub not_before: Option<i64>,
+}
+
+/// What can be sent now. Its rows are in no other claim until it is dropped.
 #[derive(Debug, Default)]
 pub struct Claim {
     /// In order.
@@ -192,6 +277,9 @@ pub struct Claim {
     pub expired: Vec<i64>,
     /// When the first of the postponed ones is due, in milliseconds.
     pub next_run_at: Option<i64>,
+    /// There are rows that were not looked at.
+    pub more: bool,
+    pub(super) hold: Option<Hold>,
 }
 
 /// What became of calls out of a damaged database.

@@ -14,6 +14,8 @@
 //! knows nothing of HTTP. Start reading at `schema.sql`, then [`writer`].
 
 mod call;
+mod fill;
+mod inspect;
 mod shared;
 mod store;
 mod writer;
@@ -22,15 +24,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 use trastienda_protocol::batch::Kind;
 use trastienda_protocol::clock::Clock;
 use uuid::Uuid;
 
 pub use call::{
-    AcceptError, Accepted, Claim, DeadLetter, Durability, FullReason, Imported, Limits, NewCall, Pending,
-    Reason, Settled, Settlement, StorageError, Totals, public_id,
+    AcceptError, Accepted, Claim, DeadLetter, Durability, FullReason, Imported, Lane, Limits, NewCall,
+    Pending, Reason, Settled, Settlement, StorageError, Totals, Wanted, parse_id, public_id,
 };
+pub use inspect::{Findings, Inspector, Kept, Which};
 pub use store::open::OpenError;
 pub(crate) use store::salvage::{Salvaged, Wreck};
 
@@ -62,14 +66,25 @@ pub struct Buffer {
 }
 
 /// The writing thread, to be waited for at the end.
+///
+/// It has a runtime of its own, on which the doors are served as well: a call is read, checked,
+/// committed and answered without ever changing threads.
 #[derive(Debug)]
-pub struct Writer(std::thread::JoinHandle<()>);
+pub struct Writer {
+    thread: std::thread::JoinHandle<()>,
+    runtime: Handle,
+}
 
 impl Writer {
+    /// Where tasks go that are to share the writer's thread. They end with it.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Waits until all handles are gone and everything is written.
     pub async fn finished(self) {
         // A writer that panicked has been reported by its panic; there is nothing left to write.
-        let _ = tokio::task::spawn_blocking(move || self.0.join()).await;
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
     }
 }
 
@@ -85,11 +100,17 @@ impl Buffer {
         let (shared, connection) = Shared::new(options, opened, metrics);
         let shared = Arc::new(shared);
         let writing = Arc::clone(&shared);
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Io)?;
+        let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new()
             .name("buffer-writer".to_owned())
-            .spawn(move || writer::run(connection, &writing, queue))
+            .spawn(move || {
+                // As a task, not as what is blocked on: waking a task of one's own thread costs nothing.
+                let _ = runtime.block_on(runtime.spawn(writer::run(connection, writing, queue)));
+            })
             .map_err(OpenError::Io)?;
-        Ok((Self { shared, commands }, Writer(thread)))
+        Ok((Self { shared, commands }, Writer { thread, runtime: handle }))
     }
 
     /// Takes a call: `Ok` means that it is on the disk.
@@ -100,18 +121,31 @@ impl Buffer {
         self.ask(|reply| Command::Accept(call, reply)).await.unwrap_or_else(|error| Err(error.into()))
     }
 
-    /// What to send next, in order. The rows stay until they are settled.
+    /// What a lane sends next, in order. The rows stay until they are settled, and are in no other claim
+    /// for as long as this one lives.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn claim(
-        &self,
-        now: DateTime<Utc>,
-        max_rows: usize,
-        max_bytes: usize,
-    ) -> Result<Claim, StorageError> {
-        let now = now.timestamp_millis();
-        self.read(move |connection| store::read::claim(connection, now, max_rows, max_bytes)).await
+    pub async fn claim(&self, wanted: Wanted) -> Result<Claim, StorageError> {
+        self.reading(move |shared| {
+            let (mut claim, hold) = shared.hold(|connection, in_flight| {
+                let claim = store::claim::claim(connection, &wanted, in_flight)?;
+                let sent = claim.operations.iter().map(|operation| operation.seq);
+                let seqs = sent.chain(claim.expired.iter().copied()).collect();
+                Ok((claim, seqs))
+            })?;
+            claim.hold = Some(hold);
+            Ok(claim)
+        })
+        .await
+    }
+
+    /// The highest number of a call that waits, 0 when none does.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn newest(&self) -> Result<i64, StorageError> {
+        self.read(store::read::newest).await
     }
 
     /// Records what became of claimed rows.
@@ -198,7 +232,23 @@ impl Buffer {
     /// # Errors
     /// Nothing was changed.
     pub async fn save_features(&self, note: Vec<u8>) -> Result<(), StorageError> {
-        self.ask(|reply| Command::SaveFeatures(note, reply)).await?
+        self.ask(|reply| Command::SaveFact(store::FEATURES, note, reply)).await?
+    }
+
+    /// Keeps the hub's last answer about the project itself.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn save_project_answer(&self, answer: Vec<u8>) -> Result<(), StorageError> {
+        self.ask(|reply| Command::SaveFact(store::PROJECT_ANSWER, answer, reply)).await?
+    }
+
+    /// What was kept of the hub's answer about the project.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn project_answer(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        self.read(|connection| store::find_fact(connection, store::PROJECT_ANSWER)).await
     }
 
     /// What was kept of the project's feature flags.
@@ -221,7 +271,23 @@ impl Buffer {
 
     /// How much is kept.
     pub fn totals(&self) -> Totals {
-        self.shared.totals()
+        self.shared.ledger().totals
+    }
+
+    /// When new calls are refused, from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.set_limits(limits);
+    }
+
+    /// How full it is, in hundredths of the limit that is nearest.
+    pub fn percent(&self) -> u64 {
+        self.shared.limits().percent(self.totals())
+    }
+
+    /// Looks at how much of the disk is free, and gives it; too little, and calls are refused.
+    pub fn measure_disk(&self) -> u64 {
+        self.shared.measure_disk();
+        self.shared.disk().free
     }
 
     /// When the oldest call that waits was acknowledged.
@@ -268,9 +334,9 @@ impl Buffer {
         store::open::mark_recovered(file)
     }
 
-    /// Returns once something was added since the last call.
-    pub async fn added(&self) {
-        self.shared.added().await;
+    /// Changes whenever there may be something more to send.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes()
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, StorageError> {
@@ -283,8 +349,15 @@ impl Buffer {
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StorageError> {
+        self.reading(move |shared| shared.read(query)).await
+    }
+
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Arc<Shared>) -> Result<T, (u64, StorageError)> + Send + 'static,
+    ) -> Result<T, StorageError> {
         let shared = Arc::clone(&self.shared);
-        let result = tokio::task::spawn_blocking(move || shared.read(query)).await;
+        let result = tokio::task::spawn_blocking(move || read(&shared)).await;
         match result.map_err(|_| StorageError::stopped())? {
             Ok(value) => Ok(value),
             Err((generation, error)) => {

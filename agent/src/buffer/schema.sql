@@ -1,7 +1,11 @@
--- The buffer's schema, version 1. Times are milliseconds since 1970, UTC.
+-- The buffer's schema, version 2. Times are milliseconds since 1970, UTC.
+--
+-- Taking a call writes as few pages as can be, since each is copied into the log before the call is
+-- acknowledged: its row, the entry of its id, and those of its order and its key where it has them.
 
 -- Few facts about the buffer itself: the agent's name, the project, the key of the fingerprints,
--- and how much is kept (counted in the same transactions that change it).
+-- and how much is kept (as of the last change that was more than taking calls; what was taken since
+-- has higher numbers and is counted at the start).
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -9,7 +13,8 @@ CREATE TABLE meta (
 
 -- What was acknowledged and is not yet at the hub, in the order of acceptance.
 CREATE TABLE operations (
-    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Never given twice.
+    seq             INTEGER PRIMARY KEY,
     kind            INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
     id              BLOB NOT NULL CHECK (length(id) = 16),
     idempotency_key TEXT,
@@ -21,20 +26,26 @@ CREATE TABLE operations (
     attempts        INTEGER NOT NULL DEFAULT 0,
     -- Not tried again before this.
     run_at          INTEGER NOT NULL DEFAULT 0,
+    -- Keyed digest of the body: what answers repeats.
+    fingerprint     BLOB NOT NULL,
     -- The caller's bytes.
     body            BLOB NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX operations_by_id ON operations (id, kind);
+CREATE UNIQUE INDEX operations_by_key ON operations (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX operations_by_order ON operations (order_id) WHERE order_id IS NOT NULL;
+-- Payments and mail, which do not wait behind events.
+CREATE INDEX operations_urgent ON operations (seq) WHERE kind <> 1;
 
--- What answers repeats, from acceptance until some days after forwarding.
+-- What answers repeats of what the hub has, for some days, in the order of forwarding.
 CREATE TABLE receipts (
-    seq             INTEGER PRIMARY KEY,
+    number          INTEGER PRIMARY KEY,
     kind            INTEGER NOT NULL,
     id              BLOB NOT NULL,
     idempotency_key TEXT,
-    -- Keyed digest of the body.
     fingerprint     BLOB NOT NULL,
     accepted_at     INTEGER NOT NULL,
-    forwarded_at    INTEGER
+    forwarded_at    INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX receipts_by_id ON receipts (id, kind);
 CREATE UNIQUE INDEX receipts_by_key ON receipts (idempotency_key) WHERE idempotency_key IS NOT NULL;
@@ -57,6 +68,8 @@ CREATE TABLE dead_letters (
     -- The version of the hub that refused nothing but fields that it does not know (empty when it
     -- did not say): another version may know them.
     hub_version     TEXT,
+    fingerprint     BLOB NOT NULL,
     body            BLOB NOT NULL
 ) STRICT;
 CREATE INDEX dead_letters_by_id ON dead_letters (id, kind);
+CREATE INDEX dead_letters_by_key ON dead_letters (idempotency_key) WHERE idempotency_key IS NOT NULL;

@@ -1,14 +1,17 @@
 //! What the writer and the handles share: the reading connection and the numbers.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use trastienda_protocol::clock::Clock;
 
-use super::call::{Durability, Limits, StorageError, Totals};
+use super::call::{Disk, Durability, Limits, StorageError};
+use super::fill::Fill;
 use super::store::open::{self, Opened};
+use super::store::{Ledger, save_ledger};
 use super::{OpenError, Options};
 use crate::metrics::Metrics;
 
@@ -16,11 +19,11 @@ use crate::metrics::Metrics;
 pub(super) struct Shared {
     directory: PathBuf,
     path: PathBuf,
-    durability: Durability,
-    pub(super) limits: Limits,
+    pub(super) durability: Durability,
     clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
-    added: Notify,
+    /// Counts what may let another call go: calls taken, calls settled.
+    changes: watch::Sender<u64>,
     pub(super) recovering: tokio::sync::Mutex<()>,
     facts: Mutex<Facts>,
     reader: Mutex<Reader>,
@@ -33,6 +36,27 @@ pub(super) struct Shared {
 struct Reader {
     generation: u64,
     connection: Option<Connection>,
+    /// Rows in batches on their way.
+    in_flight: HashSet<i64>,
+}
+
+/// Keeps rows out of other claims until it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    shared: Arc<Shared>,
+    seqs: Vec<i64>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Under the reader's lock: no claim is looking at a state from before what became of them.
+        let mut reader = self.shared.reader();
+        for seq in &self.seqs {
+            reader.in_flight.remove(seq);
+        }
+        drop(reader);
+        self.shared.changes.send_modify(|count| *count += 1);
+    }
 }
 
 #[derive(Debug)]
@@ -40,7 +64,10 @@ struct Facts {
     agent_id: String,
     fingerprint_key: [u8; 32],
     project: Option<String>,
-    totals: Totals,
+    ledger: Ledger,
+    limits: Limits,
+    disk: Disk,
+    fill: Fill,
 }
 
 impl Shared {
@@ -51,19 +78,21 @@ impl Shared {
             agent_id: facts.agent_id,
             fingerprint_key: facts.fingerprint_key,
             project: facts.project,
-            totals: facts.totals,
+            ledger: facts.ledger,
+            limits: options.limits,
+            disk: measure(options.directory),
+            fill: Fill::default(),
         };
         let shared = Self {
             directory: options.directory.to_owned(),
             path,
             durability: options.durability,
-            limits: options.limits,
             clock: Arc::clone(options.clock),
             metrics,
-            added: Notify::new(),
+            changes: watch::Sender::new(0),
             recovering: tokio::sync::Mutex::default(),
             facts: Mutex::new(facts),
-            reader: Mutex::new(Reader { generation: 0, connection: Some(reader) }),
+            reader: Mutex::new(Reader { generation: 0, connection: Some(reader), in_flight: HashSet::new() }),
             _lock: lock,
         };
         (shared, writer)
@@ -89,20 +118,65 @@ impl Shared {
         self.facts().project = Some(project);
     }
 
-    pub(super) fn totals(&self) -> Totals {
-        self.facts().totals
+    pub(super) fn ledger(&self) -> Ledger {
+        self.facts().ledger
     }
 
-    /// Publishes the totals after a commit, and wakes whoever waits for something to send.
-    pub(super) fn committed(&self, totals: Totals, added: bool) {
-        self.facts().totals = totals;
-        if added {
-            self.added.notify_one();
+    pub(super) fn limits(&self) -> Limits {
+        self.facts().limits
+    }
+
+    pub(super) fn set_limits(&self, limits: Limits) {
+        self.facts().limits = limits;
+    }
+
+    pub(super) fn disk(&self) -> Disk {
+        self.facts().disk
+    }
+
+    /// Looks at how much of the file system is free.
+    pub(super) fn measure_disk(&self) {
+        let disk = measure(&self.directory);
+        self.facts().disk = disk;
+    }
+
+    /// Publishes the ledger after a commit, and warns of a buffer that fills.
+    pub(super) fn committed(&self, ledger: Ledger) {
+        let mut facts = self.facts();
+        facts.ledger = ledger;
+        let percent = facts.limits.percent(ledger.totals);
+        if let Some(step) = facts.fill.crossed(percent) {
+            tracing::warn!(
+                percent,
+                rows = ledger.totals.rows,
+                bytes = ledger.totals.bytes,
+                dead_letters = ledger.totals.dead_letters,
+                "the buffer is more than {step} % full; at its limit new calls are refused"
+            );
         }
     }
 
-    pub(super) async fn added(&self) {
-        self.added.notified().await;
+    /// Wakes whoever waits for something to send.
+    pub(super) fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Reads what can be sent and holds it; with an error comes the generation of the database that gave it.
+    pub(super) fn hold<T>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&Connection, &HashSet<i64>) -> rusqlite::Result<(T, Vec<i64>)>,
+    ) -> Result<(T, Hold), (u64, StorageError)> {
+        let mut reader = self.reader();
+        let generation = reader.generation;
+        let connection = reader.connection.as_ref().ok_or((generation, StorageError::stopped()))?;
+        let (value, seqs) =
+            query(connection, &reader.in_flight).map_err(|error| (generation, error.into()))?;
+        reader.in_flight.extend(&seqs);
+        Ok((value, Hold { shared: Arc::clone(self), seqs }))
     }
 
     /// Reads; with an error comes the generation of the database that gave it.
@@ -135,8 +209,12 @@ impl Shared {
             open::open_or_set_aside(&self.path, self.durability, self.clock.now())?;
         let mut facts = self.facts();
         open::keep_facts(&writer, &facts.agent_id, &facts.fingerprint_key, facts.project.as_deref())?;
-        facts.totals = new_facts.totals;
-        *reader = Reader { generation: reader.generation + 1, connection: Some(new_reader) };
+        // Numbers go on: an answer to what was on its way must not be taken for one to a new call.
+        let last_seq = facts.ledger.last_seq.max(new_facts.ledger.last_seq);
+        facts.ledger = Ledger { last_seq, ..new_facts.ledger };
+        save_ledger(&writer, facts.ledger).map_err(StorageError::from)?;
+        reader.generation += 1;
+        reader.connection = Some(new_reader);
         self.metrics.databases_set_aside.add(1);
         tracing::error!(
             directory = %self.directory.display(),
@@ -157,4 +235,12 @@ impl Shared {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A file system that cannot be asked is taken for an empty one of no limits.
+fn measure(directory: &Path) -> Disk {
+    rustix::fs::statvfs(directory).map_or(Disk { size: 0, free: u64::MAX }, |found| Disk {
+        size: found.f_blocks.saturating_mul(found.f_frsize),
+        free: found.f_bavail.saturating_mul(found.f_frsize),
+    })
 }

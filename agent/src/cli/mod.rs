@@ -1,5 +1,6 @@
-//! The command line: `run`, `status`, `healthcheck`, `queue recover`.
+//! The command line: `run`, `status`, `healthcheck`, `doctor`, `queue …`.
 
+mod doctor;
 mod queue;
 
 use std::path::PathBuf;
@@ -7,14 +8,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 use trastienda_protocol::clock::SystemClock;
-use trastienda_protocol::heartbeat::{AgentStatus, HubState};
+use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::ids::RandomIds;
 
+use crate::activation::{Activated, Manager};
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
 use crate::local_client;
-use crate::shutdown::Signals;
+use crate::shutdown::{Signals, Wish};
+use crate::status::OwnStatus;
 use crate::telemetry::{self, LogFormat};
 
 #[derive(Debug, Parser)]
@@ -36,6 +40,8 @@ enum Command {
     Status(Ask),
     /// Ends with 0 when a running agent takes calls, else with 1
     Healthcheck(Ask),
+    /// Looks at everything that an agent needs, and says what is missing
+    Doctor(Box<doctor::Doctor>),
     /// Looks after the buffer
     #[command(subcommand)]
     Queue(queue::Command),
@@ -72,9 +78,10 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Run(run) => prepare(&run).and_then(|config| block_on(2, serve(config))),
+        Command::Run(run) => prepare(&run).and_then(|config| block_on(2, serve(run, config))),
         Command::Status(ask) => block_on(1, show_status(ask)),
         Command::Healthcheck(ask) => block_on(1, check_health(ask)),
+        Command::Doctor(doctor) => block_on(1, async move { doctor::run(&doctor).await }),
         Command::Queue(command) => block_on(2, queue::run(command)),
     };
     match result {
@@ -92,12 +99,16 @@ pub fn main() -> ExitCode {
 type Complaint = Vec<String>;
 
 fn prepare(run: &Run) -> Result<Config, Complaint> {
-    let config = run.settings.check();
+    let config = read(&run.settings);
     let logging = telemetry::init(if run.log.is_empty() { "info" } else { &run.log }, run.log_format);
     match (config, logging) {
         (Ok(config), Ok(())) => Ok(config),
         (config, logging) => Err(config.err().into_iter().flatten().chain(logging.err()).collect()),
     }
+}
+
+fn read(settings: &Settings) -> Result<Config, Complaint> {
+    settings.with_file().map_err(|line| vec![line])?.check()
 }
 
 fn block_on(threads: usize, work: impl Future<Output = Result<(), Complaint>>) -> Result<(), Complaint> {
@@ -110,10 +121,11 @@ fn block_on(threads: usize, work: impl Future<Output = Result<(), Complaint>>) -
     runtime.block_on(work)
 }
 
-async fn serve(config: Config) -> Result<(), Complaint> {
+async fn serve(run: Box<Run>, mut config: Config) -> Result<(), Complaint> {
     let one = |error: &dyn std::error::Error| vec![error.to_string()];
     // Before the doors open: whoever finds the agent ready may stop it.
     let mut signals = Signals::listen().map_err(|error| one(&error))?;
+    config.activated = Activated::from_environment().map_err(|error| one(&error))?;
     let agent = Agent::start(&config, Arc::new(SystemClock), Arc::new(RandomIds))
         .await
         .map_err(|error| one(&error))?;
@@ -124,17 +136,68 @@ async fn serve(config: Config) -> Result<(), Complaint> {
         hub.url = %config.hub_url,
         data_dir = %config.data_dir.display(),
         durability = ?config.durability,
+        activated = config.activated.is_some(),
         version = crate::status::VERSION,
         "the agent is ready"
     );
-    let signal = signals.first().await;
+    let manager = Manager::from_environment();
+    manager.tell("READY=1");
+    let stop = CancellationToken::new();
+    let socket = config.socket.clone();
+    // It lives when its own door answers: the thread that commits is the one that serves.
+    let lives = move || {
+        let socket = socket.clone();
+        async move { local_client::status(&socket).await.is_ok() }
+    };
+    let (telling, stopped) = (manager.clone(), stop.clone());
+    let watchdog = tokio::spawn(async move { telling.keep_telling(stopped, lives).await });
+    let signal = loop {
+        match signals.next().await {
+            Wish::Stop(signal) => break signal,
+            Wish::Reload => {
+                manager.tell("RELOADING=1");
+                reload(&run, &agent, &config);
+                manager.tell("READY=1");
+            }
+        }
+    };
     tracing::info!(signal, "the agent stops");
+    manager.tell("STOPPING=1");
+    stop.cancel();
+    let _ = watchdog.await;
     agent.stop().await;
     tracing::info!("the agent has stopped; what was not forwarded is kept");
     Ok(())
 }
 
-async fn ask(ask: &Ask) -> Result<AgentStatus, Complaint> {
+/// Reads the file and the key again. A mistake changes nothing.
+fn reload(run: &Run, agent: &Agent, running: &Config) {
+    match read(&run.settings) {
+        Ok(config) => {
+            let fixed = [
+                ("socket", config.socket != running.socket || config.socket_rights != running.socket_rights),
+                ("agent_listen", config.listen != running.listen),
+                ("agent_data_dir", config.data_dir != running.data_dir),
+                ("durability", config.durability != running.durability),
+                ("agent_grace", config.pace.grace != running.pace.grace),
+            ];
+            for (name, _) in fixed.iter().filter(|(_, changed)| *changed) {
+                tracing::warn!(setting = name, "this setting counts from the next start on");
+            }
+            match agent.reload(&config) {
+                Ok(()) => tracing::info!(hub.url = %config.hub_url, "the settings were read again"),
+                Err(error) => tracing::error!(error = %error, "the settings stay as they were"),
+            }
+        }
+        Err(lines) => {
+            for line in lines {
+                tracing::error!(mistake = line, "the settings stay as they were");
+            }
+        }
+    }
+}
+
+async fn ask(ask: &Ask) -> Result<OwnStatus, Complaint> {
     let socket: PathBuf = config::socket(ask.socket.as_ref());
     local_client::status(&socket)
         .await
@@ -160,25 +223,47 @@ async fn check_health(options: Ask) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn describe(status: &AgentStatus) -> String {
-    let hub = match status.hub {
+fn describe(status: &OwnStatus) -> String {
+    let hub = match status.agent.hub {
         HubState::Up => "responde",
         HubState::Down => "no responde (todo se guarda y se enviará cuando vuelva)",
         HubState::Unauthorized => "RECHAZA LA CLAVE: revise TRASTIENDA_API_KEY (nada se pierde)",
         HubState::ProjectMismatch => "LA CLAVE ES DE OTRO PROYECTO: nada se envía (nada se pierde)",
     };
+    let OwnStatus { agent, .. } = status;
+    let damaged = match status.damaged_databases {
+        0 => String::new(),
+        count => format!("\nBases dañadas:     {count} (ejecute `trastienda-agent queue recover`)"),
+    };
     format!(
-        "Hub:               {hub}\n\
-         En espera:         {} (la más antigua, hace {} s)\n\
+        "Hub:               {hub}, desde {}\n\
+         En espera:         {} (la más antigua, hace {})\n\
+         Ritmo:             {:.1} recibidas/s, {:.1} enviadas/s (último minuto)\n\
          Cartas muertas:    {}\n\
-         Disco:             {} KiB\n\
-         Versión:           {}",
-        status.buffered,
-        status.oldest_seconds,
-        status.dead_letters,
-        status.disk_bytes.div_ceil(1024),
-        status.version,
+         Ocupación:         {} % del límite\n\
+         Disco:             {} KiB usados, {} MiB libres\n\
+         Versión:           {}{damaged}",
+        status.hub_since.format("%Y-%m-%d %H:%M:%S UTC"),
+        agent.buffered,
+        age(agent.oldest_seconds),
+        status.accepted_per_second,
+        status.forwarded_per_second,
+        agent.dead_letters,
+        status.full_percent,
+        agent.disk_bytes.div_ceil(1024),
+        status.disk_free_bytes >> 20,
+        agent.version,
     )
+}
+
+/// As a person says it.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked to print")]

@@ -1,245 +1,202 @@
-//! One lane of batches: what is claimed, sent and settled, and how large batches may be.
+//! One lane of batches: what is claimed and sent, and how large batches may be.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use serde_json::Value;
-use trastienda_protocol::batch::{BatchResults, OperationResult};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trastienda_protocol::batch::BatchResults;
 use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::limits::BATCH_OPERATIONS_MAX;
 
-use super::backoff::doubled;
-use super::verdict::{self, Single, Whole};
-use super::{Next, batch};
+use super::memory::Memory;
+use super::{Next, Trouble, batch, settle};
 use crate::agent::Core;
-use crate::buffer::{Claim, Pending, Reason, Settled, Settlement, StorageError};
+use crate::buffer::{Claim, Lane, StorageError, Wanted};
 use crate::config::Pace;
 use crate::hub::HubError;
 
 /// Bodies in one batch, in bytes: bounds the agent's memory while it drains. One larger call goes alone.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Batches that are not full leave a lane at most this often: under load they gather.
+const LINGER: Duration = Duration::from_millis(10);
+/// After the buffer could not be read or written.
+const BUFFER_PAUSE: Duration = Duration::from_secs(1);
 
-/// A lane.
+/// Which rows a worker sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Payments and mail.
+    Urgent,
+    /// Events that came while older ones wait.
+    Fresh,
+    /// Events, oldest first.
+    Backlog,
+    /// The same beside it, while there is more than a batch: the next is written while the hub works on one.
+    SecondBacklog,
+}
+
+/// A lane at work.
 #[derive(Debug)]
-pub(super) struct Lane {
-    pace: Pace,
+pub(super) struct Worker {
+    kind: Kind,
+    pub(super) pace: Pace,
+    pub(super) core: Arc<Core>,
+    pub(super) memory: Arc<Memory>,
     /// Operations in the next batch at most: shrinks when a batch fails for what may be in it.
-    size: usize,
+    pub(super) size: usize,
     /// Batches in a row that failed for what may be in them.
-    suspicions: u32,
-    /// Operations taken since the start.
-    taken: u64,
-    /// What failed before, by row: how often, and how many had been taken by then.
-    failures: HashMap<i64, Failure>,
+    pub(super) suspicions: u32,
+    /// When a batch that was not full was sent.
+    lately: Option<Instant>,
+    /// Open while the lanes may send.
+    gate: watch::Sender<bool>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Failure {
-    times: u32,
-    taken_before: Option<u64>,
-}
-
-impl Lane {
-    pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, size: BATCH_OPERATIONS_MAX, suspicions: 0, taken: 0, failures: HashMap::new() }
+impl Worker {
+    pub(super) fn new(
+        kind: Kind,
+        pace: Pace,
+        (core, memory): (Arc<Core>, Arc<Memory>),
+        gate: watch::Sender<bool>,
+    ) -> Self {
+        Self { kind, pace, core, memory, size: BATCH_OPERATIONS_MAX, suspicions: 0, lately: None, gate }
     }
 
-    /// Sends one batch, if there is something to send.
-    pub(super) async fn step(&mut self, core: &Core) -> Next {
-        match self.try_step(core).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::error!(error = %error, "the forwarder could not use the buffer; everything is kept");
-                Next::Pause(HubState::Up, None)
+    /// Nobody sends any more, from before this lane's rows are free for the others.
+    pub(super) fn pause(&self, trouble: Trouble) -> Next {
+        self.gate.send_replace(false);
+        Next::Pause(trouble)
+    }
+
+    /// Sends while the gate is open. Told to stop, it goes on until nothing is left that can go.
+    pub(super) async fn run(mut self, report: mpsc::Sender<Trouble>, stop: CancellationToken) {
+        let mut gate = self.gate.subscribe();
+        let mut changes = self.core.buffer.changes();
+        loop {
+            tokio::select! {
+                open = gate.wait_for(|open| *open) => if open.is_err() { return },
+                () = stop.cancelled(), if !*gate.borrow() => return,
+            }
+            if let Some(lately) = self.lately.take()
+                && !stop.is_cancelled()
+            {
+                tokio::time::sleep_until(lately + LINGER).await;
+            }
+            // Before looking: what comes afterwards is a change.
+            changes.mark_unchanged();
+            match self.step().await {
+                Ok(Next::Again) => {}
+                Ok(Next::Idle(due)) => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        changed = changes.changed() => if changed.is_err() { return },
+                        () = sleep_or_forever(due) => {}
+                    }
+                }
+                Ok(Next::Pause(trouble)) => {
+                    if stop.is_cancelled() || report.send(trouble).await.is_err() {
+                        return;
+                    }
+                    // The gate is closed; the supervisor opens it again.
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "the forwarder could not use the buffer; everything is kept");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(BUFFER_PAUSE.min(self.pace.backoff_max)) => {}
+                    }
+                }
             }
         }
     }
 
-    async fn try_step(&mut self, core: &Core) -> Result<Next, StorageError> {
-        let now = core.clock.now();
-        let claim = core.buffer.claim(now, self.size, BATCH_BYTES).await?;
+    /// Sends one batch, if there is something to send.
+    async fn step(&mut self) -> Result<Next, StorageError> {
+        let now = self.core.clock.now();
+        let Some(claim) = self.claim(now.timestamp_millis()).await? else { return Ok(Next::Idle(None)) };
+        if !*self.gate.borrow() {
+            // Closed while this lane looked: another one had these rows, and trouble with them.
+            return Ok(Next::Again);
+        }
         if !claim.expired.is_empty() {
-            expire(core, &claim).await?;
+            settle::expire(&self.core, &claim).await?;
         }
         if claim.operations.is_empty() {
-            if claim.next_run_at.is_none() {
+            if self.core.buffer.totals().rows == 0 {
                 // Nothing waits, so whatever failed before has been settled.
-                self.failures.clear();
+                self.memory.lock().failures.clear();
+            }
+            if !claim.expired.is_empty() {
+                return Ok(Next::Again);
             }
             let due = claim.next_run_at.map(|at| at.saturating_sub(now.timestamp_millis()).unsigned_abs());
             return Ok(Next::Idle(due.map(Duration::from_millis)));
         }
-        let operations = claim.operations;
-        // Compressing takes milliseconds, which the doors' threads are not to wait for.
-        let written = tokio::task::spawn_blocking(move || (batch::write(&operations), operations)).await;
-        let Ok((written, operations)) = written else { return Ok(Next::Pause(HubState::Up, None)) };
+        let Claim { operations, more, .. } = &claim;
+        if !more {
+            self.lately = Some(Instant::now());
+        }
+        // Compressing takes milliseconds, which the runtime's threads are not to wait for.
+        let sent = operations.clone();
+        let Ok(written) = tokio::task::spawn_blocking(move || batch::write(&sent)).await else {
+            return Ok(self.pause(Trouble { state: HubState::Up, at_least: None }));
+        };
         let body = match written {
             Ok(body) => body,
-            Err(error) => return self.unreadable(core, &operations, &error).await,
+            Err(error) => return self.unreadable(operations, &error).await,
         };
-        match core.hub.batch(body, core.clock.as_ref()).await {
+        let hub = self.core.hub();
+        match hub.batch(body, self.core.clock.as_ref()).await {
             Ok(BatchResults { results }) if results.len() == operations.len() => {
-                self.settle(core, &operations, results).await
+                self.settle(operations, results).await
             }
             Ok(BatchResults { results }) => {
                 let text = format!("{} results for {} operations", results.len(), operations.len());
-                self.failed(core, &operations, HubError::Malformed(text)).await
+                self.failed(operations, HubError::Malformed(text)).await
             }
-            Err(error) => self.failed(core, &operations, error).await,
+            Err(error) => self.failed(operations, error).await,
         }
+        // The claim lives until here: its rows are in no other one until they are settled.
     }
 
-    async fn settle(
-        &mut self,
-        core: &Core,
-        operations: &[Pending],
-        results: Vec<OperationResult>,
-    ) -> Result<Next, StorageError> {
-        let alone = verdict::failed_alone(&results);
-        let mut settlements = Vec::with_capacity(operations.len());
-        let (mut taken, mut buried) = (0, 0);
-        for ((operation, result), alone) in operations.iter().zip(results).zip(alone) {
-            let settled = match verdict::single(result.status) {
-                Single::Taken => {
-                    taken += 1;
-                    self.failures.remove(&operation.seq);
-                    Settled::Delivered
+    /// What to send next. `None`: nothing is this lane's at present.
+    async fn claim(&self, now: i64) -> Result<Option<Claim>, StorageError> {
+        let buffer = &self.core.buffer;
+        let lane = match self.kind {
+            Kind::Urgent => Lane::Urgent,
+            Kind::SecondBacklog if buffer.totals().rows <= BATCH_OPERATIONS_MAX as u64 => return Ok(None),
+            Kind::Backlog | Kind::SecondBacklog => Lane::Backlog,
+            Kind::Fresh => match self.memory.lock().fresh_after {
+                Some(after) => Lane::Fresh { after },
+                None => return Ok(None),
+            },
+        };
+        let max_age = self.core.live().max_age;
+        let not_before = max_age.map(|age| now.saturating_sub(age.num_milliseconds()));
+        let wanted = Wanted { lane, now, max_rows: self.size, max_bytes: BATCH_BYTES, not_before };
+        let claim = buffer.claim(wanted).await?;
+        match (self.kind, claim.more) {
+            (Kind::Urgent, _) | (Kind::Fresh | Kind::SecondBacklog, false) => {}
+            // The backlog is over, or what came while it was sent has become one itself.
+            (Kind::Backlog, false) => self.memory.lock().fresh_after = None,
+            (Kind::Backlog | Kind::SecondBacklog, true) if self.memory.lock().fresh_after.is_some() => {}
+            (Kind::Backlog | Kind::SecondBacklog | Kind::Fresh, true) => {
+                let newest = buffer.newest().await?;
+                let known = self.memory.lock().fresh_after.replace(newest);
+                if known.is_none() {
+                    tracing::info!("there is a backlog: what comes from now on goes beside it");
                 }
-                Single::Final => {
-                    buried += 1;
-                    self.failures.remove(&operation.seq);
-                    tracing::warn!(
-                        operation.id = operation.public_id(),
-                        status = result.status,
-                        code = code(&result.body),
-                        "the hub refused a call for good: it is among the dead letters"
-                    );
-                    let hub_version = unknown_to(core, code(&result.body));
-                    let answer = Some(result.body.to_string());
-                    Settled::Dead { reason: Reason::Refused, answer, hub_version }
-                }
-                Single::Again { .. } => {
-                    tracing::info!(
-                        operation.id = operation.public_id(),
-                        status = result.status,
-                        code = code(&result.body),
-                        failed_alone = alone,
-                        "the hub did not take a call: it is tried again"
-                    );
-                    self.defer(core, operation.seq, alone, Some(result.body.to_string()))
-                }
-            };
-            settlements.push(Settlement { seq: operation.seq, settled });
+            }
         }
-        core.buffer.settle(settlements, core.clock.now()).await?;
-        self.taken += taken;
-        core.metrics.batches.add(1);
-        core.metrics.forwarded.add(taken);
-        core.metrics.buried.add(buried);
-        self.suspicions = 0;
-        // Slower than it shrinks, so that a limit on the way is not hit at every second batch.
-        self.size = (self.size + self.size / 4 + 1).min(BATCH_OPERATIONS_MAX);
-        Ok(Next::Again)
-    }
-
-    async fn failed(
-        &mut self,
-        core: &Core,
-        operations: &[Pending],
-        error: HubError,
-    ) -> Result<Next, StorageError> {
-        core.metrics.batches_failed.add(1);
-        tracing::warn!(error = %error, operations = operations.len(), "a batch was not taken");
-        let verdict = verdict::whole(&error);
-        let [only] = operations else {
-            match verdict {
-                Whole::Refused | Whole::TooLarge => {
-                    self.size = operations.len() / 2;
-                    return Ok(Next::Again);
-                }
-                Whole::Suspicious => {
-                    // Once may be the hub's own trouble; twice in a row, the batch is taken apart.
-                    self.suspicions += 1;
-                    if self.suspicions > 1 {
-                        self.size = operations.len() / 2;
-                    }
-                }
-                Whole::Unavailable => {}
-            }
-            return Ok(verdict::pause(&error));
-        };
-        let answer = match &error {
-            HubError::Refused { problem: Some(problem), .. } => serde_json::to_string(problem).ok(),
-            _ => None,
-        };
-        let hub_version = match &error {
-            HubError::Refused { problem: Some(problem), .. } => unknown_to(core, &problem.code),
-            _ => None,
-        };
-        let settled = match verdict {
-            Whole::Refused => {
-                core.metrics.buried.add(1);
-                Settled::Dead { reason: Reason::Refused, answer, hub_version }
-            }
-            Whole::TooLarge | Whole::Suspicious => {
-                let alone = self.others_got_through(only.seq);
-                self.defer(core, only.seq, alone, answer)
-            }
-            Whole::Unavailable => return Ok(verdict::pause(&error)),
-        };
-        core.buffer.settle(vec![Settlement { seq: only.seq, settled }], core.clock.now()).await?;
-        Ok(if verdict == Whole::Refused { Next::Again } else { verdict::pause(&error) })
-    }
-
-    /// The disk changed a body. It is found by sending apart, and its bytes stay among the dead letters.
-    async fn unreadable(
-        &mut self,
-        core: &Core,
-        operations: &[Pending],
-        error: &std::io::Error,
-    ) -> Result<Next, StorageError> {
-        if let [only] = operations {
-            tracing::error!(operation.id = only.public_id(), error = %error, "a stored call is not readable");
-            core.metrics.buried.add(1);
-            let settled = Settled::Dead { reason: Reason::Refused, answer: None, hub_version: None };
-            core.buffer.settle(vec![Settlement { seq: only.seq, settled }], core.clock.now()).await?;
-        } else {
-            self.size = operations.len() / 2;
-        }
-        Ok(Next::Again)
-    }
-
-    /// Whether anything was taken since this row failed the last time.
-    fn others_got_through(&self, seq: i64) -> bool {
-        let before = self.failures.get(&seq).and_then(|failure| failure.taken_before);
-        before.is_some_and(|before| self.taken > before)
-    }
-
-    fn defer(&mut self, core: &Core, seq: i64, failed_alone: bool, answer: Option<String>) -> Settled {
-        let failure = self.failures.entry(seq).or_default();
-        let wait = doubled(self.pace.retry_first, self.pace.retry_max, failure.times);
-        *failure = Failure { times: failure.times.saturating_add(1), taken_before: Some(self.taken) };
-        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        Settled::Deferred { run_at: (core.clock.now() + wait).timestamp_millis(), failed_alone, answer }
+        Ok(Some(claim))
     }
 }
 
-/// Payments whose time is over are never sent.
-async fn expire(core: &Core, claim: &Claim) -> Result<(), StorageError> {
-    tracing::warn!(calls = claim.expired.len(), "calls expired before they could be forwarded");
-    let settled = Settled::Dead { reason: Reason::Expired, answer: None, hub_version: None };
-    let settlements =
-        claim.expired.iter().map(|seq| Settlement { seq: *seq, settled: settled.clone() }).collect();
-    core.metrics.buried.add(claim.expired.len() as u64);
-    core.buffer.settle(settlements, core.clock.now()).await
-}
-
-/// The hub's version, when it refuses nothing but fields that it does not know.
-fn unknown_to(core: &Core, code: &str) -> Option<String> {
-    (code == "unknown_field").then(|| core.hub_view.version().unwrap_or_default())
-}
-
-fn code(body: &Value) -> &str {
-    body.get("code").and_then(Value::as_str).unwrap_or_default()
+async fn sleep_or_forever(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
 }

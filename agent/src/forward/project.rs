@@ -2,13 +2,13 @@
 
 use trastienda_protocol::heartbeat::HubState;
 
-use super::{Next, verdict};
+use super::{Trouble, verdict};
 use crate::agent::Core;
 use crate::features;
 
 /// Asks for the hub's version; another one than before may know the fields that the former refused.
 pub(crate) async fn learn_version(core: &Core) {
-    let Some(version) = core.hub.version().await else { return };
+    let Some(version) = core.hub().version().await else { return };
     if core.hub_view.version().as_ref() == Some(&version) {
         return;
     }
@@ -28,33 +28,38 @@ pub(crate) async fn learn_version(core: &Core) {
 }
 
 /// Asks for the key's project. The first answer makes the buffer that project's; a later one must be the same.
-pub(super) async fn verify(core: &Core, verified: &mut bool) -> Next {
-    if core.hub_view.state() == HubState::Down && !core.hub.answers().await {
-        return Next::Pause(HubState::Down, None);
+pub(super) async fn verify(core: &Core) -> Result<(), Trouble> {
+    let trouble = |state| Err(Trouble { state, at_least: None });
+    if core.hub_view.state() == HubState::Down && !core.hub().answers().await {
+        return trouble(HubState::Down);
     }
-    let project = match core.hub.project(core.clock.as_ref()).await {
-        Ok(project) => project.to_string(),
+    let said;
+    let project = match core.hub().project(core.clock.as_ref()).await {
+        Ok((project, answer)) => {
+            said = answer;
+            project.to_string()
+        }
         Err(error) => {
             tracing::debug!(error = %error, "the hub did not say which project the key belongs to");
-            return verdict::pause(&error);
+            return Err(verdict::pause(&error));
         }
     };
     match core.buffer.project() {
         Some(owner) if owner != project => {
             tracing::debug!(buffer.project = owner, key.project = project, "another project's key");
-            return Next::Pause(HubState::ProjectMismatch, None);
+            return trouble(HubState::ProjectMismatch);
         }
         Some(_) => {}
         None => {
             if let Err(error) = core.buffer.set_project(project.clone()).await {
                 tracing::error!(error = %error, "the buffer's project could not be saved");
-                return Next::Pause(HubState::Up, None);
+                return trouble(HubState::Up);
             }
             tracing::info!(project.id = project, "the buffer belongs to this project from now on");
         }
     }
+    crate::project::learn(core, said).await;
     learn_version(core).await;
     features::ask(core).await;
-    *verified = true;
-    Next::Again
+    Ok(())
 }

@@ -7,7 +7,7 @@
 use trastienda_protocol::batch::OperationResult;
 use trastienda_protocol::heartbeat::HubState;
 
-use super::Next;
+use super::Trouble;
 use crate::hub::HubError;
 
 /// What a batch's failure as a whole means for what is in it.
@@ -33,16 +33,15 @@ pub(super) fn whole(error: &HubError) -> Whole {
 }
 
 /// How to go on after a call that the hub did not do.
-pub(super) fn pause(error: &HubError) -> Next {
-    match error {
-        HubError::Refused { status: 401 | 403, retry_after, .. } => {
-            Next::Pause(HubState::Unauthorized, *retry_after)
-        }
+pub(super) fn pause(error: &HubError) -> Trouble {
+    let (state, at_least) = match error {
+        HubError::Refused { status: 401 | 403, retry_after, .. } => (HubState::Unauthorized, *retry_after),
         // It lives and asks for patience.
-        HubError::Refused { status: 429, retry_after, .. } => Next::Pause(HubState::Up, *retry_after),
-        HubError::Refused { retry_after, .. } => Next::Pause(HubState::Down, *retry_after),
-        _ => Next::Pause(HubState::Down, None),
-    }
+        HubError::Refused { status: 429, retry_after, .. } => (HubState::Up, *retry_after),
+        HubError::Refused { retry_after, .. } => (HubState::Down, *retry_after),
+        _ => (HubState::Down, None),
+    };
+    Trouble { state, at_least }
 }
 
 /// What one operation's result means.

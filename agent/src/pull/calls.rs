@@ -34,9 +34,9 @@ async fn call<T: DeserializeOwned>(
     timeout: Duration,
 ) -> Result<T, HubError> {
     let body = serde_json::to_vec(body).map_err(|error| HubError::Malformed(error.to_string()))?;
-    let request = core
-        .hub
-        .request(Method::POST, core.hub.address(path, None))
+    let hub = core.hub();
+    let request = hub
+        .request(Method::POST, hub.address(path, None))
         .header(CONTENT_TYPE, "application/json")
         .timeout(timeout)
         .body(body);

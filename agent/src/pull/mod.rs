@@ -183,13 +183,13 @@ impl Puller {
         tracing::debug!(error = %error, "the poll was not answered");
         match error {
             // A proxy may cut what is idle: then the hub is there.
-            HubError::Unreachable(_) | HubError::TimedOut if !self.core.hub.answers().await => {
-                self.core.hub_view.set(HubState::Down);
+            HubError::Unreachable(_) | HubError::TimedOut if !self.core.hub().answers().await => {
+                self.core.hub_view.set(HubState::Down, self.core.clock.now());
                 self.core.hub_lost.notify_one();
                 None
             }
             HubError::Refused { status: 401 | 403, .. } => {
-                self.core.hub_view.set(HubState::Unauthorized);
+                self.core.hub_view.set(HubState::Unauthorized, self.core.clock.now());
                 self.core.hub_lost.notify_one();
                 None
             }

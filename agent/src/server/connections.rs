@@ -13,12 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::{self, Peer};
+
 /// Connections of one door at a time. PHP processes keep theirs open; more than these wait in the
 /// listener's backlog.
 const CONNECTIONS_MAX: usize = 2_048;
 
 /// Serves until told to stop, then lets the requests in flight end within the grace time.
-pub(super) async fn serve<L: Listener>(
+pub(super) async fn serve<L: Listener<Io: Peer>>(
     mut listener: L,
     router: Router,
     (stop, grace): (CancellationToken, Duration),
@@ -26,6 +28,7 @@ pub(super) async fn serve<L: Listener>(
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
+    let mut seen = peer::Seen::default();
     loop {
         let accepted = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -35,6 +38,7 @@ pub(super) async fn serve<L: Listener>(
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
         };
+        seen.notice(&stream);
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

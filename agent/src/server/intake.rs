@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use hyper::body::Body as _;
 use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
 use trastienda_protocol::batch::Kind;
 use trastienda_protocol::event::NewEvent;
 use trastienda_protocol::fingerprint::fingerprint;
@@ -32,6 +34,8 @@ use crate::proxy;
 
 /// How long a payment may wait here when the caller does not say.
 const PAYMENT_WAITS: TimeDelta = TimeDelta::minutes(15);
+/// Bodies above this are not read on the doors' thread.
+const LARGE: u64 = 256 * 1024;
 /// Levels of objects and arrays in a body. The hub reads 128, and the batch's envelope takes three.
 const DEPTH_MAX: usize = 100;
 
@@ -59,6 +63,19 @@ pub(super) async fn notification(
     if prefer(request.headers()).wait.is_some() {
         return proxy::pass(State(core), request).await;
     }
+    if request.body().size_hint().lower() > LARGE {
+        // Reading megabytes takes milliseconds, for which nobody could commit.
+        let workers = core.workers.clone();
+        let keeping = AbortOnDropHandle::new(workers.spawn(keep_notification(core, request)));
+        return keeping.await.unwrap_or_else(|error| {
+            Err(Problem::new(500, "internal_error", "Internal error", format!("it broke off: {error}"))
+                .into())
+        });
+    }
+    keep_notification(core, request).await
+}
+
+async fn keep_notification(core: Arc<Core>, request: Request) -> Result<Response, Refusal> {
     let call = Call::read(request, NOTIFICATION_MAX).await?;
     let notification = NewNotification::parse(&call.value).map_err(Problem::validation)?;
     let kept = Kept {

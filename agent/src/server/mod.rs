@@ -1,6 +1,6 @@
 //! The local doors: the hub's own HTTP API on a Unix socket and, when asked, on a loopback port.
 //!
-//! - [`socket`], [`connections`]: who may come in, and how connections are served and ended.
+//! - [`socket`], [`peer`], [`connections`]: who may come in, and how connections are served and ended.
 //! - [`door`]: what a request must carry, by the door it came through.
 //! - [`intake`]: what is checked, kept and acknowledged here.
 //! - [`operator`]: the agent's own paths under `/agent`.
@@ -13,10 +13,12 @@ mod connections;
 mod door;
 mod intake;
 mod operator;
+mod peer;
 mod refusal;
 mod request_id;
 mod socket;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,38 +35,56 @@ pub(crate) use body::read_within;
 pub(crate) use intake::prefer;
 pub(crate) use refusal::Refusal;
 
+use crate::activation::Activated;
 use crate::agent::{Core, StartError};
 use crate::config::Config;
-use crate::{features, proxy};
+use crate::{features, project, proxy};
 use door::Door;
 
-/// Opens the doors. When it returns, calls are taken.
+/// Opens the doors, on the writer's runtime. When it returns, calls are taken.
 pub(crate) async fn open(
     core: &Arc<Core>,
     config: &Config,
+    runtime: &Handle,
     stop: &CancellationToken,
 ) -> Result<(Vec<JoinHandle<()>>, Option<SocketAddr>), StartError> {
-    let socket_error = |source| StartError::Socket { path: config.socket.display().to_string(), source };
-    let tcp = match config.listen {
-        None => None,
-        Some(address) => {
-            let listen_error = |source| StartError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(listen_error)?;
-            let bound = listener.local_addr().map_err(listen_error)?;
-            Some((listener, bound))
-        }
-    };
-    let listener = socket::bind(&config.socket).await.map_err(socket_error)?;
+    let (socket, rights, listen) = (config.socket.clone(), config.socket_rights, config.listen);
+    let given = config.activated.as_ref().and_then(Activated::take);
+    let binding = runtime.spawn(async move {
+        let tcp = match listen {
+            None => None,
+            Some(address) => {
+                let listen_error = |source| StartError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+                let bound = listener.local_addr().map_err(listen_error)?;
+                Some((listener, bound))
+            }
+        };
+        let socket_error = |source| StartError::Socket { path: socket.display().to_string(), source };
+        let listener = match given {
+            Some(listener) => socket::adopt(listener),
+            None => socket::bind(&socket, rights).await,
+        };
+        Ok::<_, StartError>((listener.map_err(socket_error)?, tcp))
+    });
+    let (listener, tcp) = binding.await.map_err(|error| StartError::Socket {
+        path: config.socket.display().to_string(),
+        source: io::Error::other(error),
+    })??;
     let grace = config.pace.grace;
-    let (path, router, stopped) = (config.socket.clone(), router(core, Door::Socket), stop.clone());
-    let mut doors = vec![tokio::spawn(async move {
+    let (router, stopped) = (router(core, Door::Socket), stop.clone());
+    // What systemd opened stays its own: callers wait in it for the next agent.
+    let path = config.activated.is_none().then(|| config.socket.clone());
+    let mut doors = vec![runtime.spawn(async move {
         connections::serve(listener, router, (stopped, grace)).await;
-        socket::remove(&path);
+        if let Some(path) = path {
+            socket::remove(&path);
+        }
     })];
     let address = tcp.as_ref().map(|(_, address)| *address);
     if let Some((listener, _)) = tcp {
         let serving = connections::serve(listener, self::router(core, Door::Tcp), (stop.clone(), grace));
-        doors.push(tokio::spawn(serving));
+        doors.push(runtime.spawn(serving));
     }
     Ok((doors, address))
 }
@@ -74,9 +95,11 @@ fn router(core: &Arc<Core>, door: Door) -> Router {
         .route("/v1/events", post(intake::event).fallback(proxy::pass))
         .route("/v1/notifications", post(intake::notification).fallback(proxy::pass))
         .route("/v1/payments", post(intake::payment).fallback(proxy::pass))
+        .route("/v1/project", get(project::show).fallback(proxy::pass))
         .route("/v1/features", get(features::list).fallback(proxy::pass))
         .route("/v1/features/{flag}", get(features::one).fallback(proxy::pass))
         .route("/agent/status", get(operator::status))
+        .route("/agent/overview", get(operator::overview))
         .route("/agent/metrics", get(operator::metrics))
         .route("/agent/recover", post(operator::recover))
         .route("/agent/dead-letters", get(operator::list_dead_letters))

@@ -10,16 +10,14 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trastienda_protocol::batch::Kind;
 use trastienda_protocol::heartbeat::AgentStatus;
-use trastienda_protocol::ids::{EventId, Id as _, NotificationId, PaymentId};
 use trastienda_protocol::problem::{FieldError, Problem};
 use trastienda_protocol::time;
-use uuid::Uuid;
 
 use super::Refusal;
 use crate::agent::Core;
-use crate::buffer::{DeadLetter, public_id};
+use crate::buffer::{DeadLetter, parse_id, public_id};
+use crate::status::OwnStatus;
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
@@ -29,10 +27,14 @@ pub(super) async fn status(State(core): State<Arc<Core>>) -> Result<Json<AgentSt
     Ok(Json(crate::status::status(&core.buffer, &core.hub_view, &core.clock).await?))
 }
 
+/// `GET /agent/overview`: the status, and what else the operator wants to see.
+pub(super) async fn overview(State(core): State<Arc<Core>>) -> Result<Json<OwnStatus>, Refusal> {
+    Ok(Json(crate::status::own(&core).await?))
+}
+
 /// `GET /agent/metrics`
 pub(super) async fn metrics(State(core): State<Arc<Core>>) -> Result<Response, Refusal> {
-    let status = crate::status::status(&core.buffer, &core.hub_view, &core.clock).await?;
-    let text = core.metrics.render(&status, core.buffer.damaged_files().len());
+    let text = core.metrics.render(&crate::status::own(&core).await?);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
@@ -124,13 +126,6 @@ pub(super) async fn discard_dead_letter(
 
 fn no_dead_letter() -> Refusal {
     Problem::new(404, "not_found", "Not found", "there is no dead letter of this id").into()
-}
-
-fn parse_id(text: &str) -> Option<(Kind, Uuid)> {
-    let event = || EventId::parse(text).ok().map(|id| (Kind::Event, id.uuid()));
-    let notification = || NotificationId::parse(text).ok().map(|id| (Kind::Notification, id.uuid()));
-    let payment = || PaymentId::parse(text).ok().map(|id| (Kind::Payment, id.uuid()));
-    event().or_else(notification).or_else(payment)
 }
 
 fn describe(letter: &DeadLetter) -> Value {

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-/// Owner and group.
-const MODE: u32 = 0o660;
+use crate::config::SocketRights;
 
 /// Listens at a path. A socket file that nobody listens on is replaced; anything else there is an error.
 ///
 /// The socket is made under another name and renamed into place, so that it appears with its rights
 /// and ready to take connections.
-pub(super) async fn bind(path: &Path) -> io::Result<UnixListener> {
+pub(super) async fn bind(path: &Path, rights: SocketRights) -> io::Result<UnixListener> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
     }
@@ -38,9 +37,20 @@ pub(super) async fn bind(path: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(&new)?;
-    fs::set_permissions(&new, Permissions::from_mode(MODE))?;
+    // Closed until it belongs to whom it is for.
+    fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+    if rights.owner.is_some() || rights.group.is_some() {
+        std::os::unix::fs::chown(&new, rights.owner, rights.group)?;
+    }
+    fs::set_permissions(&new, Permissions::from_mode(rights.mode))?;
     fs::rename(&new, path)?;
     Ok(listener)
+}
+
+/// Serves a socket that a service manager opened. Its file and its rights are the manager's.
+pub(super) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Takes the file away at the end; the next start would replace it anyway.
@@ -64,14 +74,28 @@ mod tests {
     async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/agent.sock");
-        let listener = bind(&path).await.unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
-        assert_eq!(bind(&path).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let listener = bind(&path, SocketRights::default()).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(bind(&path, SocketRights::default()).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(listener);
         assert!(path.exists());
-        let listener = bind(&path).await.unwrap();
+        let listener = bind(&path, SocketRights::default()).await.unwrap();
         UnixStream::connect(&path).await.unwrap();
         drop(listener);
+    }
+
+    #[tokio::test]
+    async fn the_operator_says_who_may_come_in() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let own = fs::metadata(directory.path()).unwrap();
+        // Only root gives files away; everybody may give them to their own group.
+        let group = if own.uid() == 0 { 33 } else { own.gid() };
+        let rights = SocketRights { mode: 0o620, owner: Some(own.uid()), group: Some(group) };
+        let _listener = bind(&path, rights).await.unwrap();
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!((made.permissions().mode() & 0o777, made.gid()), (0o620, group));
     }
 
     #[tokio::test]
@@ -79,7 +103,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("precious");
         fs::write(&path, "data").unwrap();
-        assert_eq!(bind(&path).await.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            bind(&path, SocketRights::default()).await.unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "data");
     }
 }

@@ -178,6 +178,7 @@ async fn a_body_that_the_disk_changed_is_not_sent() {
     agent.start_again().await;
     let report = recover(&agent).await[0].clone();
     assert_eq!((&report["recovered"], &report["unreadable"]), (&json!(2), &json!(1)), "{report}");
+    assert_eq!(report["lost"], json!([ids[1]]), "what is lost is named");
     hub.come().await;
     agent.until("buffered", 0).await;
     assert_eq!(hub.order(), [ids[0].clone(), ids[2].clone()]);

@@ -99,3 +99,35 @@ async fn the_port_asks_for_the_key_a_loopback_host_and_json() {
     assert_ne!(send(&[("host", "evil.example.com"), kind, ("x-api-key", own.expose())], &event).await, 202);
     assert_ne!(send(&[host, ("content-type", "text/plain"), ("x-api-key", own.expose())], &event).await, 202);
 }
+
+#[tokio::test]
+async fn a_hub_that_does_not_answer_is_left_alone_for_some_seconds() {
+    let mut hub = StubHub::away().await;
+    let agent = TestAgent::start(&hub).await;
+    for _ in 0..6 {
+        assert_eq!(agent.client().await.get("/v1/payments").await.problem(), "hub_unreachable");
+    }
+    assert_eq!(agent.agent().metrics().pass_spared.get(), 1, "the sixth did not even try");
+    hub.come().await;
+    assert_eq!(agent.client().await.get("/v1/payments").await.problem(), "hub_unreachable");
+    agent.clock.advance(chrono::TimeDelta::seconds(6));
+    assert_eq!(agent.client().await.get("/v1/payments").await.status, 201);
+    assert_eq!(agent.client().await.get("/v1/payments").await.status, 201);
+}
+
+#[tokio::test]
+async fn the_project_is_told_from_memory_while_the_hub_is_away_and_marked() {
+    let mut hub = StubHub::start().await;
+    let mut agent = TestAgent::start(&hub).await;
+    agent.until("hub", "up").await;
+    let fresh = agent.client().await.get("/v1/project").await;
+    assert_eq!((fresh.status.as_u16(), fresh.header("trastienda-stale")), (200, None));
+    hub.go().await;
+    agent.stop().await;
+    agent.start_again().await;
+    agent.clock.advance(chrono::TimeDelta::seconds(90));
+    let stale = agent.client().await.get("/v1/project").await;
+    assert_eq!((stale.status.as_u16(), stale.header("trastienda-stale")), (200, Some("true")));
+    assert!(stale.header("age").unwrap().parse::<u64>().unwrap() >= 90);
+    assert_eq!(stale.json(), fresh.json());
+}

@@ -3,10 +3,15 @@
 mod acceptance;
 mod crash;
 mod damage;
+mod depth;
 mod doors;
 mod features;
 mod forward;
+mod lanes;
 mod model;
+mod operating;
 mod process;
 mod pull;
 mod support;
+mod tls;
+mod upgrade;

@@ -1,5 +1,6 @@
 //! The buffer against a plain model: whatever is done in whatever order, closing and opening included,
-//! the two say the same.
+//! the two say the same: what is taken, what answers repeats, and which rows each lane may send while
+//! other lanes have theirs on the way. Besides, whatever the model says: per order, nothing overtakes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use chrono::{TimeDelta, TimeZone as _, Utc};
 use proptest::prelude::*;
 use trastienda_agent::buffer::{
-    AcceptError, Buffer, Durability, Limits, NewCall, Options, Reason, Settled, Settlement, Writer,
+    AcceptError, Buffer, Claim, Durability, Lane, Limits, NewCall, Options, Reason, Settled, Settlement,
+    Wanted, Writer,
 };
 use trastienda_agent::metrics::Metrics;
 use trastienda_protocol::batch::Kind;
@@ -33,11 +35,31 @@ enum Verdict {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { id: u8, key: Option<u8>, body: u8, order: Option<u8>, lives: Option<i64> },
-    Forward { max: usize, verdicts: Vec<Verdict> },
-    Pass { seconds: i64 },
-    Revive { id: u8 },
-    Discard { id: u8 },
+    Accept {
+        id: u8,
+        key: Option<u8>,
+        body: u8,
+        order: Option<u8>,
+        lives: Option<i64>,
+    },
+    /// A lane takes a batch, which is on its way until it is answered.
+    Claim {
+        lane: Lane,
+        max: usize,
+    },
+    /// The oldest batch that is on its way is answered.
+    Answer {
+        verdicts: Vec<Verdict>,
+    },
+    Pass {
+        seconds: i64,
+    },
+    Revive {
+        id: u8,
+    },
+    Discard {
+        id: u8,
+    },
     Prune,
     Reopen,
 }
@@ -51,14 +73,18 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     ]
 }
 
+fn lane() -> impl Strategy<Value = Lane> {
+    prop_oneof![Just(Lane::Urgent), Just(Lane::Backlog), (0..20i64).prop_map(|after| Lane::Fresh { after }),]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let accept =
         (0..24u8, prop::option::of(0..12u8), 0..3u8, prop::option::of(0..3u8), prop::option::of(-2..40i64))
             .prop_map(|(id, key, body, order, lives)| Step::Accept { id, key, body, order, lives });
     prop_oneof![
         8 => accept,
-        8 => (1..8usize, prop::collection::vec(verdict(), 8))
-            .prop_map(|(max, verdicts)| Step::Forward { max, verdicts }),
+        8 => (lane(), prop_oneof![1..8usize, Just(100)]).prop_map(|(lane, max)| Step::Claim { lane, max }),
+        8 => prop::collection::vec(verdict(), MAX_ROWS).prop_map(|verdicts| Step::Answer { verdicts }),
         3 => (1..30i64).prop_map(|seconds| Step::Pass { seconds }),
         1 => (0..24u8).prop_map(|id| Step::Revive { id }),
         1 => (0..24u8).prop_map(|id| Step::Discard { id }),
@@ -94,6 +120,13 @@ struct Model {
     waiting: BTreeMap<i64, Call>,
     dead: BTreeMap<i64, (Call, Reason)>,
     receipts: BTreeMap<i64, Receipt>,
+    /// On their way, by batch.
+    sent: Vec<Vec<i64>>,
+}
+
+/// Every third id is a notification's.
+fn kind(id: u8) -> Kind {
+    if id.is_multiple_of(3) { Kind::Notification } else { Kind::Event }
 }
 
 #[derive(Debug, PartialEq)]
@@ -115,7 +148,7 @@ impl Model {
             return Outcome::Reused;
         }
         if let Some((seq, receipt)) = by_id.or(by_key) {
-            if receipt.body != call.body {
+            if receipt.body != call.body || kind(receipt.id) != kind(call.id) {
                 return Outcome::Reused;
             }
             let expired = self.dead.get(seq).is_some_and(|(_, reason)| *reason == Reason::Expired);
@@ -135,22 +168,72 @@ impl Model {
         Outcome::New
     }
 
-    /// What is due, and what is over by now.
-    fn claim(&self, now: i64, max: usize) -> (Vec<u8>, Vec<i64>) {
+    /// What a lane sends, and what of it is over by now.
+    fn claim(&self, lane: Lane, now: i64, max: usize) -> (Vec<i64>, Vec<i64>) {
         let (mut due, mut over, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        let in_flight = |seq: &i64| self.sent.iter().flatten().any(|sent| sent == seq);
+        let is_over = |call: &Call| call.expires_at.is_some_and(|expires_at| expires_at <= now);
         for (seq, call) in &self.waiting {
-            if due.len() == max {
-                break;
+            let urgent = kind(call.id) != Kind::Event;
+            let mine = match lane {
+                Lane::Urgent => urgent,
+                Lane::Backlog => !urgent,
+                Lane::Fresh { after } => !urgent && *seq > after,
+            };
+            if !mine || due.contains(seq) {
+                continue;
             }
-            if call.expires_at.is_some_and(|expires_at| expires_at <= now) {
-                over.push(*seq);
-            } else if call.run_at > now {
+            let stays = in_flight(seq) || is_over(call) || call.run_at > now;
+            if stays {
+                if !in_flight(seq) && is_over(call) {
+                    over.push(*seq);
+                }
                 held.extend(call.order);
-            } else if call.order.is_none_or(|order| !held.contains(&order)) {
-                due.push(call.id);
+                continue;
+            }
+            let Some(order) = call.order else {
+                if due.len() == max {
+                    break;
+                }
+                due.push(*seq);
+                continue;
+            };
+            if held.contains(&order) {
+                continue;
+            }
+            let older: Vec<i64> = self
+                .waiting
+                .range(..seq)
+                .filter(|(older, call)| call.order == Some(order) && !due.contains(older))
+                .map(|(older, _)| *older)
+                .collect();
+            // Few rows fit into the model's buffer, so that it never has too many to take along.
+            let along = lane == Lane::Urgent && due.len() + 32 < max;
+            let can_go = |seq: &i64| {
+                let call = &self.waiting[seq];
+                !in_flight(seq) && !is_over(call) && call.run_at <= now
+            };
+            if older.is_empty() || (along && older.iter().all(can_go)) {
+                if due.len() == max {
+                    break;
+                }
+                due.extend(older);
+                due.push(*seq);
+            } else {
+                held.push(order);
             }
         }
         (due, over)
+    }
+
+    /// Nothing in a batch overtakes a call of its order that is not before it there.
+    fn assert_in_order(&self, batch: &[i64]) {
+        for (place, seq) in batch.iter().enumerate() {
+            let order = self.waiting[seq].order;
+            let mut older =
+                self.waiting.range(..seq).filter(|(_, call)| order.is_some() && call.order == order);
+            assert!(older.all(|(older, _)| batch[..place].contains(older)), "{seq} overtakes in {batch:?}");
+        }
     }
 
     fn bury(&mut self, seq: i64, reason: Reason) {
@@ -168,19 +251,20 @@ struct Real {
     directory: tempfile::TempDir,
     clock: ManualClock,
     open: Option<(Buffer, Writer)>,
+    sent: Vec<Claim>,
 }
 
 impl Real {
     fn open() -> Self {
         let clock = ManualClock::new(Utc.with_ymd_and_hms(2026, 11, 24, 10, 0, 0).unwrap());
-        let mut real = Self { directory: tempfile::tempdir().unwrap(), clock, open: None };
+        let mut real = Self { directory: tempfile::tempdir().unwrap(), clock, open: None, sent: Vec::new() };
         real.open_again();
         real
     }
 
     fn open_again(&mut self) {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let limits = Limits { max_bytes: 1 << 20, max_rows: MAX_ROWS as u64 };
+        let limits = Limits { max_bytes: 1 << 20, max_rows: MAX_ROWS as u64, min_free: Some(0) };
         let options = Options {
             directory: self.directory.path(),
             durability: Durability::Process,
@@ -191,6 +275,7 @@ impl Real {
     }
 
     async fn reopen(&mut self) {
+        self.sent.clear();
         let (buffer, writer) = self.open.take().unwrap();
         drop(buffer);
         writer.finished().await;
@@ -207,7 +292,7 @@ impl Real {
 
     async fn accept(&self, call: &Call) -> Outcome {
         let taken = NewCall {
-            kind: Kind::Event,
+            kind: kind(call.id),
             id: uuid(call.id),
             idempotency_key: call.key.map(|key| format!("key-{key}")),
             order_id: call.order.map(|order| format!("order-{order}")),
@@ -235,20 +320,35 @@ fn uuid(id: u8) -> Uuid {
     Uuid::from_u128(u128::from(id))
 }
 
-async fn forward(real: &Real, model: &mut Model, max: usize, verdicts: &[Verdict]) {
+async fn claim(real: &mut Real, model: &mut Model, lane: Lane, max: usize) {
     let now = real.millis();
-    let claim = real.buffer().claim(real.clock.now(), max, usize::MAX).await.unwrap();
-    let claimed: Vec<u8> = claim.operations.iter().map(|operation| operation.id.as_bytes()[15]).collect();
-    assert_eq!((claimed, claim.expired.clone()), model.claim(now, max));
+    let wanted = Wanted { lane, now, max_rows: max, max_bytes: usize::MAX, not_before: None };
+    let claim = real.buffer().claim(wanted).await.unwrap();
+    let claimed: Vec<i64> = claim.operations.iter().map(|operation| operation.seq).collect();
+    assert_eq!((claimed.clone(), claim.expired.clone()), model.claim(lane, now, max));
+    model.assert_in_order(&claimed);
     let mut settlements = Vec::new();
-    for seq in claim.expired {
+    for seq in &claim.expired {
         let settled = Settled::Dead { reason: Reason::Expired, answer: None, hub_version: None };
-        settlements.push(Settlement { seq, settled });
-        model.bury(seq, Reason::Expired);
+        settlements.push(Settlement { seq: *seq, settled });
+        model.bury(*seq, Reason::Expired);
     }
+    real.buffer().settle(settlements, real.clock.now()).await.unwrap();
+    model.sent.push(claimed);
+    real.sent.push(claim);
+}
+
+async fn answer(real: &mut Real, model: &mut Model, verdicts: &[Verdict]) {
+    if real.sent.is_empty() {
+        return;
+    }
+    let (claim, now) = (real.sent.remove(0), real.millis());
+    model.sent.remove(0);
+    let mut settlements = Vec::new();
     for (operation, verdict) in claim.operations.iter().zip(verdicts) {
         let seq = operation.seq;
         let call = model.waiting.get_mut(&seq).unwrap();
+        assert_eq!(operation.id.as_bytes()[15], call.id);
         assert_eq!(operation.body, format!("{{\"body\":{}}}", call.body).as_bytes());
         let settled = match *verdict {
             Verdict::Nothing => continue,
@@ -283,10 +383,11 @@ async fn apply(real: &mut Real, model: &mut Model, step: Step) {
             let call = Call { id, key, body, order, expires_at, run_at: 0, attempts: 0 };
             assert_eq!(real.accept(&call).await, model.accept(call, now));
         }
-        Step::Forward { max, verdicts } => forward(real, model, max, &verdicts).await,
+        Step::Claim { lane, max } => claim(real, model, lane, max).await,
+        Step::Answer { verdicts } => answer(real, model, &verdicts).await,
         Step::Pass { seconds } => real.clock.advance(TimeDelta::seconds(seconds)),
         Step::Revive { id } => {
-            let revived = real.buffer().revive(Kind::Event, uuid(id)).await.unwrap();
+            let revived = real.buffer().revive(kind(id), uuid(id)).await.unwrap();
             let found = model.dead_of(id).filter(|seq| model.dead[seq].1 != Reason::Expired);
             assert_eq!(revived, found.is_some());
             if let Some(seq) = found {
@@ -295,7 +396,7 @@ async fn apply(real: &mut Real, model: &mut Model, step: Step) {
             }
         }
         Step::Discard { id } => {
-            let discarded = real.buffer().discard(Kind::Event, uuid(id)).await.unwrap();
+            let discarded = real.buffer().discard(kind(id), uuid(id)).await.unwrap();
             let found = model.dead_of(id);
             assert_eq!(discarded, found.is_some());
             if let Some(seq) = found {
@@ -309,7 +410,11 @@ async fn apply(real: &mut Real, model: &mut Model, step: Step) {
             let before = before.timestamp_millis();
             model.receipts.retain(|_, receipt| receipt.forwarded_at.is_none_or(|at| at >= before));
         }
-        Step::Reopen => real.reopen().await,
+        Step::Reopen => {
+            // What was on its way is sent again.
+            model.sent.clear();
+            real.reopen().await;
+        }
     }
 }
 
@@ -336,10 +441,14 @@ proptest! {
                 apply(&mut real, &mut model, step).await;
                 compare(&real, &model).await;
             }
-            // In the end everything that is not dead can be delivered.
+            // In the end everything that is not dead can be delivered, payments and mail first.
             real.clock.advance(TimeDelta::hours(1));
-            let verdicts = [Verdict::Deliver; MAX_ROWS];
-            forward(&real, &mut model, MAX_ROWS, &verdicts).await;
+            real.sent.clear();
+            model.sent.clear();
+            for lane in [Lane::Urgent, Lane::Backlog, Lane::Urgent, Lane::Backlog] {
+                claim(&mut real, &mut model, lane, 100).await;
+                answer(&mut real, &mut model, &[Verdict::Deliver; MAX_ROWS]).await;
+            }
             compare(&real, &model).await;
             assert!(model.waiting.is_empty());
         });

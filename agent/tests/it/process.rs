@@ -42,13 +42,37 @@ impl Program {
         self.directory.path().join("agent.sock")
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub(crate) async fn run(&self) -> Running {
+        self.run_with(&[]).await
+    }
+
+    /// With more in its environment.
+    pub(crate) async fn run_with(&self, environment: &[(&str, String)]) -> Running {
+        let mut command = self.command("run");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.started(command).await
+    }
+
+    /// With `SIGXFSZ` ignored, so that a limit on the size of files is an error and not the end.
+    pub(crate) async fn run_ignoring_xfsz(&self) -> Running {
+        let inner = self.command("run");
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" run"]).arg(inner.get_program()).env_clear();
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        self.started(command).await
+    }
+
+    async fn started(&self, mut command: Command) -> Running {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.directory.path().join("log"))
             .unwrap();
-        let child = self.command("run").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         eventually("the agent answers", async || {
             let output = self.command("healthcheck").output().unwrap();
             output.status.success().then_some(())
@@ -57,7 +81,14 @@ impl Program {
         Running(child)
     }
 
-    async fn ask(&self, subcommand: &'static str) -> Output {
+    /// What a command prints that must succeed.
+    pub(crate) async fn says(&self, subcommand: &str) -> String {
+        let output = self.ask(subcommand).await;
+        assert!(output.status.success(), "{subcommand}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) async fn ask(&self, subcommand: &str) -> Output {
         let mut command = self.command(subcommand);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
@@ -67,13 +98,17 @@ impl Program {
 pub(crate) struct Running(Child);
 
 impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 
     /// As a service manager would.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.0.try_wait().unwrap().is_none() {
             Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
             assert!(self.0.wait().unwrap().success());
@@ -87,7 +122,7 @@ impl Drop for Running {
     }
 }
 
-async fn accept(socket: &Path, number: usize) -> String {
+pub(crate) async fn accept(socket: &Path, number: usize) -> String {
     let body = json!({"type": "stock.counted", "data": {"number": number}});
     let answer = Client::socket(socket).await.post("/v1/events", &[], &body).await;
     assert_eq!(answer.status, 202);
@@ -118,11 +153,13 @@ async fn it_ends_well_when_asked_to_and_tells_how_it_stands() {
     let program = Program::of(&hub);
     let mut running = program.run().await;
     accept(&program.socket(), 1).await;
-    let said = program.ask("status --json").await;
-    let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let status = Client::socket(&program.socket()).await.get("/agent/status").await.json();
     let fields: Vec<_> = status.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(fields, ["buffered", "dead_letters", "disk_bytes", "hub", "oldest_seconds", "version"]);
     assert_eq!((&status["buffered"], &status["hub"]), (&json!(1), &json!("down")));
+    let said = program.ask("status --json").await;
+    let overview: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&overview["buffered"], &overview["full_percent"]), (&json!(1), &json!(0)));
     let said = program.ask("status").await;
     assert!(String::from_utf8_lossy(&said.stdout).contains("En espera:         1 "));
     running.end();

@@ -1,10 +1,10 @@
 //! Taking back calls out of a damaged database. They were acknowledged, so no limit refuses them.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
+use super::accept::{self, find_by_id, find_by_key};
 use super::salvage::{Buried, Salvaged};
 use super::settle::{Why, bury};
-use super::{ROW_OVERHEAD, accept, kind_number};
 use crate::buffer::call::{Imported, NewCall};
 use crate::buffer::writer::Work;
 
@@ -14,7 +14,7 @@ pub(in crate::buffer) fn import(
     work: &mut Work,
 ) -> rusqlite::Result<Imported> {
     let mut imported = Imported::default();
-    for Salvaged { mut call, dead } in salvaged {
+    for Salvaged { mut call, dead, .. } in salvaged {
         match known(connection, &call)? {
             Known::Same => {
                 imported.known += 1;
@@ -24,13 +24,10 @@ pub(in crate::buffer) fn import(
             Known::KeyTaken => call.idempotency_key = None,
             Known::No => {}
         }
-        let seq = accept::insert(connection, &call)?;
-        work.totals.rows += 1;
-        work.totals.bytes += call.body.len() as u64 + ROW_OVERHEAD;
-        work.added = true;
+        let seq = accept::insert(connection, &call, work)?;
         if let Some(Buried { failed_at, reason, answer, hub_version }) = dead {
             let why = Why { reason, answer: answer.as_deref(), hub_version: hub_version.as_deref() };
-            bury(connection, seq, failed_at, why, &mut work.totals)?;
+            bury(connection, seq, failed_at, why, &mut work.ledger.totals)?;
         }
         imported.recovered += 1;
     }
@@ -44,21 +41,14 @@ enum Known {
 }
 
 fn known(connection: &Connection, call: &NewCall) -> rusqlite::Result<Known> {
-    let by_id = connection
-        .prepare_cached("SELECT 1 FROM receipts WHERE id = ?1 AND kind = ?2")?
-        .exists((call.id.as_bytes(), kind_number(call.kind)))?;
-    if by_id {
+    if find_by_id(connection, call)?.is_some() {
         return Ok(Known::Same);
     }
     let Some(key) = &call.idempotency_key else { return Ok(Known::No) };
-    let by_key: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT fingerprint FROM receipts WHERE idempotency_key = ?1")?
-        .query_row([key], |row| row.get(0))
-        .optional()?;
-    Ok(match by_key {
+    Ok(match find_by_key(connection, key)? {
         None => Known::No,
         // The shop has sent it again since.
-        Some(fingerprint) if fingerprint == call.fingerprint => Known::Same,
+        Some(known) if known.fingerprint == call.fingerprint => Known::Same,
         Some(_) => Known::KeyTaken,
     })
 }

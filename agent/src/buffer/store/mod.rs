@@ -1,12 +1,14 @@
 //! All SQL of the buffer. Functions on a connection; transactions are begun and ended elsewhere.
 
 pub(super) mod accept;
+pub(super) mod claim;
 pub(super) mod import;
 mod leaves;
 pub(super) mod open;
 pub(super) mod read;
 pub(super) mod salvage;
 pub(super) mod settle;
+pub(super) mod upgrade;
 
 use rusqlite::{Connection, OptionalExtension as _};
 use trastienda_protocol::batch::Kind;
@@ -17,10 +19,18 @@ pub(super) const AGENT_ID: &str = "agent_id";
 pub(super) const PROJECT: &str = "project_id";
 pub(super) const FINGERPRINT_KEY: &str = "fingerprint_key";
 pub(super) const FEATURES: &str = "features";
+pub(super) const PROJECT_ANSWER: &str = "project_answer";
 const TOTALS: &str = "totals";
 
 /// What a row costs besides its body, as counted against the limit: ids, times, index entries.
 pub(super) const ROW_OVERHEAD: u64 = 256;
+
+/// How much is kept, and the highest number that was given to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::buffer) struct Ledger {
+    pub(in crate::buffer) totals: Totals,
+    pub(in crate::buffer) last_seq: i64,
+}
 
 pub(super) fn kind_number(kind: Kind) -> i64 {
     match kind {
@@ -56,31 +66,48 @@ pub(super) fn find_fact(connection: &Connection, name: &str) -> rusqlite::Result
         .optional()
 }
 
-pub(super) fn save_totals(connection: &Connection, totals: Totals) -> rusqlite::Result<()> {
-    let numbers = [totals.rows, totals.bytes, totals.dead_letters];
+pub(super) fn save_ledger(connection: &Connection, ledger: Ledger) -> rusqlite::Result<()> {
+    let Ledger { totals: Totals { rows, bytes, dead_letters }, last_seq } = ledger;
+    let numbers = [rows, bytes, dead_letters, last_seq.unsigned_abs()];
     save_fact(connection, TOTALS, &numbers.map(u64::to_be_bytes).concat())
 }
 
-pub(super) fn load_saved_totals(connection: &Connection) -> rusqlite::Result<Option<Totals>> {
+/// As last saved: without the calls that were taken since, whose numbers are higher.
+pub(super) fn load_saved_ledger(connection: &Connection) -> rusqlite::Result<Option<Ledger>> {
     let saved = find_fact(connection, TOTALS)?.unwrap_or_default();
-    let ([rows, bytes, dead_letters], []) = saved.as_chunks::<8>() else { return Ok(None) };
-    let [rows, bytes, dead_letters] = [rows, bytes, dead_letters].map(|number| u64::from_be_bytes(*number));
-    Ok(Some(Totals { rows, bytes, dead_letters }))
+    let ([rows, bytes, dead_letters, last_seq], []) = saved.as_chunks::<8>() else { return Ok(None) };
+    let [rows, bytes, dead_letters, last_seq] =
+        [rows, bytes, dead_letters, last_seq].map(|number| u64::from_be_bytes(*number));
+    let totals = Totals { rows, bytes, dead_letters };
+    Ok(Some(Ledger { totals, last_seq: i64::try_from(last_seq).unwrap_or(i64::MAX) }))
 }
 
-/// The totals as saved; counted anew when they are not there.
-pub(super) fn load_totals(connection: &Connection) -> rusqlite::Result<Totals> {
-    if let Some(saved) = load_saved_totals(connection)? {
-        return Ok(saved);
-    }
-    let count = |table: &str| {
+/// The ledger as saved, and what was taken since; counted anew when it was not saved.
+pub(super) fn load_ledger(connection: &Connection) -> rusqlite::Result<Ledger> {
+    let count = |table: &str, after: i64| {
         connection.query_row(
-            &format!("SELECT count(*), coalesce(sum(length(body)), 0) FROM {table}"),
-            [],
-            |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())),
+            &format!(
+                "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(max(seq), 0)
+                 FROM {table}
+                 WHERE seq > ?1"
+            ),
+            [after],
+            |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))
+            },
         )
     };
-    let (rows, row_bytes) = count("operations")?;
-    let (dead_letters, dead_bytes) = count("dead_letters")?;
-    Ok(Totals { rows, bytes: row_bytes + dead_bytes + (rows + dead_letters) * ROW_OVERHEAD, dead_letters })
+    let mut ledger = load_saved_ledger(connection)?.unwrap_or_default();
+    if ledger.last_seq == 0 {
+        let (dead_letters, bytes, last): (u64, u64, i64) = count("dead_letters", 0)?;
+        let totals = Totals { rows: 0, bytes: bytes + dead_letters * ROW_OVERHEAD, dead_letters };
+        let (rows, bytes, last_row): (u64, u64, i64) = count("operations", 0)?;
+        let totals = Totals { rows, bytes: totals.bytes + bytes + rows * ROW_OVERHEAD, ..totals };
+        return Ok(Ledger { totals, last_seq: last.max(last_row) });
+    }
+    let (rows, bytes, last) = count("operations", ledger.last_seq)?;
+    ledger.totals.rows += rows;
+    ledger.totals.bytes += bytes + rows * ROW_OVERHEAD;
+    ledger.last_seq = ledger.last_seq.max(last);
+    Ok(ledger)
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,18 +16,20 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags};
 use trastienda_protocol::ids::{IdSource as _, RandomIds};
 
-use super::{AGENT_ID, FINGERPRINT_KEY, PROJECT, find_fact, load_totals, save_fact};
+use super::{AGENT_ID, FINGERPRINT_KEY, Ledger, PROJECT, find_fact, load_ledger, save_fact, upgrade};
 use crate::buffer::Options;
-use crate::buffer::call::{Durability, StorageError, Totals};
+use crate::buffer::call::{Durability, StorageError};
 
-const FILE_NAME: &str = "buffer.db";
+pub(in crate::buffer) const FILE_NAME: &str = "buffer.db";
 const DAMAGED: &str = "buffer.damaged-";
 const RECOVERED: &str = "buffer.recovered-";
 const LOCK_NAME: &str = "agent.lock";
 const SCHEMA: &str = include_str!("../schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Up to this size all pages are looked at before the start.
 const CHECK_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Pages in the log after which they go into the database, and the log starts over.
+const LOG_PAGES: u32 = 2_000;
 
 /// Why there is no buffer.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum OpenError {
         "the buffer has schema version {0}, made by a newer agent; this one knows up to {SCHEMA_VERSION}"
     )]
     Newer(i64),
+    /// An earlier agent made it, and only a start upgrades it.
+    #[error("the buffer has schema version {0}, made by an earlier agent: start this one to upgrade it")]
+    Older(i64),
     /// The database does not open.
     #[error("the buffer cannot be opened: {0}")]
     Storage(#[from] StorageError),
@@ -69,7 +74,7 @@ pub(in crate::buffer) struct Facts {
     pub(in crate::buffer) agent_id: String,
     pub(in crate::buffer) fingerprint_key: [u8; 32],
     pub(in crate::buffer) project: Option<String>,
-    pub(in crate::buffer) totals: Totals,
+    pub(in crate::buffer) ledger: Ledger,
 }
 
 /// An open buffer.
@@ -123,10 +128,16 @@ fn open_files(
 ) -> Result<(Connection, Connection, Facts), OpenError> {
     // Made here for its rights, which SQLite gives to the files beside it as well.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    let writer = Connection::open(path)?;
+    let mut writer = Connection::open(path)?;
     configure(&writer, durability)?;
     match schema_version(&writer)? {
         0 => create(&writer)?,
+        1 => {
+            writer.close().map_err(|(_, error)| error)?;
+            upgrade::from_1(path)?;
+            writer = Connection::open(path)?;
+            configure(&writer, durability)?;
+        }
         SCHEMA_VERSION => {}
         newer => return Err(OpenError::Newer(newer)),
     }
@@ -134,6 +145,7 @@ fn open_files(
         check(&writer)?;
     }
     let facts = load_facts(&writer, now)?;
+    fill_log(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(path, flags)?;
     reader.busy_timeout(Duration::from_secs(5))?;
@@ -153,9 +165,42 @@ pub(in crate::buffer) fn configure(connection: &Connection, durability: Durabili
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(64);
     // The log is reused in place, which is cheaper to sync than growing it, and kept from staying huge.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
     Ok(())
+}
+
+/// Whether this version can read a database that it did not open for itself.
+pub(in crate::buffer) fn check_version(connection: &Connection) -> Result<(), OpenError> {
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        SCHEMA_VERSION => Ok(()),
+        older if older < SCHEMA_VERSION => Err(OpenError::Older(older)),
+        newer => Err(OpenError::Newer(newer)),
+    }
+}
+
+/// Makes the log as long as it becomes before it starts over: overwriting is cheaper to sync than
+/// growing, which changes the file system's own books as well. What SQLite finds after its last frame
+/// it does not look at, and zeros are no frame.
+fn fill_log(path: &Path) {
+    let [_, log, _] = files(path);
+    let fill = || -> io::Result<()> {
+        let length = 32 + u64::from(LOG_PAGES + LOG_PAGES / 8) * (4_096 + 24);
+        let mut file = OpenOptions::new().append(true).open(log)?;
+        let missing = length.saturating_sub(file.metadata()?.len());
+        let disk = rustix::fs::statvfs(path).map_err(io::Error::from)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < missing * 16 {
+            // A small or full disk has better uses for its room.
+            return Ok(());
+        }
+        io::copy(&mut io::repeat(0).take(missing), &mut file)?;
+        file.sync_all()
+    };
+    if let Err(error) = fill() {
+        tracing::debug!(error = %error, "the buffer's log could not be made its full length; it grows instead");
+    }
 }
 
 /// 0: there is nothing yet.
@@ -194,7 +239,7 @@ fn load_facts(connection: &Connection, now: DateTime<Utc>) -> Result<Facts, Open
         keep_facts(connection, &agent_id, &key, project.as_deref())?;
         (agent_id, key)
     };
-    Ok(Facts { agent_id, fingerprint_key, project, totals: load_totals(connection)? })
+    Ok(Facts { agent_id, fingerprint_key, project, ledger: load_ledger(connection)? })
 }
 
 pub(in crate::buffer) fn keep_facts(

@@ -1,84 +1,22 @@
-//! Reading what waits and what is dead, on the reading connection.
-
-use std::collections::HashSet;
+//! Reading what is dead and how old what waits is, on the reading connection.
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
 
 use super::{kind_number, kind_of};
-use crate::buffer::call::{Claim, DeadLetter, Pending, Reason};
-
-/// Postponed rows looked past in one claim. More than this many at once means that the hub is in
-/// trouble as a whole, and the next claim goes on when they are due.
-const SCAN_MAX: usize = 50_000;
-
-/// No row is postponed for longer, in milliseconds. One that seems to be was postponed by a clock that has been set back
-/// since, and is due: nothing acknowledged waits for days because somebody mended the time.
-const PAUSE_MAX: i64 = 15 * 60 * 1_000;
-
-/// What can be sent now, oldest first.
-///
-/// Order is kept per `order_id`: behind a postponed row, the rows of the same order wait as well,
-/// and only those.
-pub(in crate::buffer) fn claim(
-    connection: &Connection,
-    now: i64,
-    max_rows: usize,
-    max_bytes: usize,
-) -> rusqlite::Result<Claim> {
-    let mut claim = Claim::default();
-    let mut held_orders: HashSet<String> = HashSet::new();
-    let mut bytes = 0;
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, run_at, length(body), body
-         FROM operations
-         ORDER BY seq",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut scanned = 0;
-    while let Some(row) = rows.next()? {
-        scanned += 1;
-        if scanned > SCAN_MAX || claim.operations.len() == max_rows {
-            break;
-        }
-        let seq = row.get(0)?;
-        if row.get::<_, Option<i64>>(6)?.is_some_and(|expires_at| expires_at <= now) {
-            claim.expired.push(seq);
-            continue;
-        }
-        let order_id: Option<String> = row.get(4)?;
-        let run_at: i64 = row.get(7)?;
-        if run_at > now && run_at <= now.saturating_add(PAUSE_MAX) {
-            claim.next_run_at = Some(claim.next_run_at.map_or(run_at, |earlier| earlier.min(run_at)));
-            held_orders.extend(order_id);
-            continue;
-        }
-        if order_id.is_some_and(|order_id| held_orders.contains(&order_id)) {
-            continue;
-        }
-        let length = usize::try_from(row.get::<_, i64>(8)?).unwrap_or(usize::MAX);
-        if length.saturating_add(bytes) > max_bytes && !claim.operations.is_empty() {
-            break;
-        }
-        bytes += length;
-        claim.operations.push(Pending {
-            seq,
-            kind: kind_of(row.get(1)?, 1)?,
-            id: Uuid::from_bytes(row.get(2)?),
-            idempotency_key: row.get(3)?,
-            accepted_at: row.get(5)?,
-            body: row.get(9)?,
-        });
-    }
-    Ok(claim)
-}
+use crate::buffer::call::{DeadLetter, Reason};
 
 pub(in crate::buffer) fn oldest(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT accepted_at FROM operations ORDER BY seq LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()
+}
+
+/// The highest number of a call that waits.
+pub(in crate::buffer) fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM operations")?.query_row([], |row| row.get(0))
 }
 
 const DEAD_LETTER: &str = "SELECT

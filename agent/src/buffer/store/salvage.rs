@@ -3,8 +3,8 @@
 //! It works on a copy: the original stays as it was found. A first page that is no longer one is
 //! replaced by that of a new buffer, which is the same, since every buffer is made by the same
 //! statements. A table is walked from both ends up to the damage, and between the two ends every row
-//! is asked for by its number; what no way leads to is looked for leaf by leaf ([`super::leaves`]). What is read must be a call: a body that is no JSON, or is not the
-//! one that its receipt was given for, is not sent.
+//! is asked for by its number; what no way leads to is looked for leaf by leaf ([`super::leaves`]). What is read must be a call: a body
+//! that is no JSON, or is not the one that was acknowledged, is not sent. What cannot be read is named by the index of ids.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -14,15 +14,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, Row};
 use serde_json::Value;
+use trastienda_protocol::batch::Kind;
 use trastienda_protocol::fingerprint::fingerprint;
 use uuid::Uuid;
 
 use super::leaves;
 use super::open::{self, files};
-use super::{FINGERPRINT_KEY, PROJECT, find_fact, kind_of, load_saved_totals};
-use crate::buffer::call::{Durability, NewCall, Reason};
+use super::{FINGERPRINT_KEY, PROJECT, find_fact, kind_of, load_saved_ledger};
+use crate::buffer::call::{Durability, NewCall, Reason, public_id};
 
 pub(super) const PAGE: usize = 4_096;
 /// Row numbers that are tried one by one at most.
@@ -37,6 +38,11 @@ pub(crate) struct Salvaged {
 }
 
 impl Salvaged {
+    /// What it is, for whoever compares.
+    pub(crate) fn name(&self) -> (Kind, Uuid) {
+        (self.call.kind, self.call.id)
+    }
+
     /// Bytes that its body takes.
     pub(crate) fn size(&self) -> usize {
         self.call.body.len()
@@ -89,8 +95,7 @@ impl Wreck {
         let fact = |name| find_fact(&connection, name).ok().flatten();
         let project = fact(PROJECT).and_then(|bytes| String::from_utf8(bytes).ok());
         let fingerprint_key = fact(FINGERPRINT_KEY).and_then(|bytes| bytes.try_into().ok());
-        let totals = load_saved_totals(&connection).ok().flatten();
-        let calls = totals.map(|totals| totals.rows + totals.dead_letters);
+        let calls = held(&connection);
         Ok(Some(Self { connection, fingerprint_key, project, calls, is_torn: Cell::new(false), copy }))
     }
 
@@ -111,9 +116,12 @@ impl Wreck {
             unreadable += 1;
             ControlFlow::Continue(())
         };
-        let columns = "seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body";
-        let waiting = format!("SELECT {columns}, NULL, NULL, NULL, NULL FROM operations");
-        let dead = format!("SELECT {columns}, failed_at, reason, answer, hub_version FROM dead_letters");
+        let waiting =
+            format!("SELECT {}, NULL, NULL, NULL, NULL FROM operations", self.columns("operations"));
+        let dead = format!(
+            "SELECT {}, failed_at, reason, answer, hub_version FROM dead_letters",
+            self.columns("dead_letters")
+        );
         let selects = [waiting, dead];
         for select in &selects {
             if self.walk(select, &mut visit).is_break() {
@@ -125,6 +133,19 @@ impl Wreck {
             let _ = self.walk_leaves(&selects, &mut visit);
         }
         unreadable
+    }
+
+    /// In the first version of the schema, fingerprints were among the receipts.
+    fn columns(&self, table: &str) -> String {
+        let own = self.connection.prepare(&format!("SELECT fingerprint FROM {table}")).is_ok();
+        let fingerprint = if own {
+            "fingerprint".to_owned()
+        } else {
+            format!(
+                "coalesce((SELECT r.fingerprint FROM receipts AS r WHERE r.seq = {table}.seq), zeroblob(32))"
+            )
+        };
+        format!("seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body, {fingerprint}")
     }
 
     fn walk(&self, select: &str, visit: &mut impl FnMut(&Row<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
@@ -198,8 +219,8 @@ impl Wreck {
 
     fn last_seq(&self) -> i64 {
         let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).ok();
-        number("SELECT seq FROM sqlite_sequence WHERE name = 'operations'")
-            .or_else(|| number("SELECT max(seq) FROM receipts"))
+        number("SELECT max(seq) FROM operations INDEXED BY operations_by_id WHERE id IS NOT NULL")
+            .or_else(|| load_saved_ledger(&self.connection).ok().flatten().map(|ledger| ledger.last_seq))
             .unwrap_or(PROBES_MAX)
     }
 
@@ -207,16 +228,16 @@ impl Wreck {
     fn call(&self, row: &Row<'_>, key: &[u8; 32]) -> rusqlite::Result<Option<Salvaged>> {
         let body: Vec<u8> = row.get(7)?;
         let Ok(value) = serde_json::from_slice::<Value>(&body) else { return Ok(None) };
-        if !self.is_receipted(row.get(0)?, &value) {
+        if !self.is_acknowledged(&row.get::<_, Vec<u8>>(8)?, &value) {
             return Ok(None);
         }
-        let reason: Option<String> = row.get(9)?;
+        let reason: Option<String> = row.get(10)?;
         let dead = match reason.as_deref().and_then(Reason::parse) {
             Some(reason) => Some(Buried {
-                failed_at: row.get(8)?,
+                failed_at: row.get(9)?,
                 reason,
-                answer: row.get(10)?,
-                hub_version: row.get(11)?,
+                answer: row.get(11)?,
+                hub_version: row.get(12)?,
             }),
             None => None,
         };
@@ -233,16 +254,43 @@ impl Wreck {
         Ok(Some(Salvaged { call, dead }))
     }
 
-    /// Whether nothing speaks against the body: its receipt, where it can be read, is for this one.
-    fn is_receipted(&self, seq: i64, body: &Value) -> bool {
-        let Some(key) = &self.fingerprint_key else { return true };
-        let receipt: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached("SELECT fingerprint FROM receipts WHERE seq = ?1")
-            .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
-            .unwrap_or(None);
-        receipt.is_none_or(|receipt| receipt == fingerprint(key, body))
+    /// Whether the body is the one that was acknowledged, as far as that can be told.
+    fn is_acknowledged(&self, acknowledged: &[u8], body: &Value) -> bool {
+        // All zeros: an upgrade found none.
+        acknowledged.iter().all(|byte| *byte == 0)
+            || self.fingerprint_key.is_none_or(|key| acknowledged == fingerprint(&key, body))
     }
+
+    /// The ids of calls that were not among those read, as far as the index of ids can be read; at most so many.
+    pub(crate) fn missing(&self, read: &HashSet<(Kind, Uuid)>, max: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for table in ["operations", "dead_letters"] {
+            let entries =
+                format!("SELECT kind, id FROM {table} INDEXED BY {table}_by_id WHERE id IS NOT NULL");
+            let Ok(mut statement) = self.connection.prepare(&entries) else { continue };
+            let Ok(mut rows) = statement.query([]) else { continue };
+            while let Ok(Some(row)) = rows.next() {
+                let (Ok(number), Ok(bytes)) = (row.get(0), row.get(1)) else { continue };
+                let Ok(kind) = kind_of(number, 0) else { continue };
+                let id = Uuid::from_bytes(bytes);
+                if !read.contains(&(kind, id)) && names.len() < max {
+                    names.push(public_id(kind, id));
+                }
+            }
+        }
+        names
+    }
+}
+
+/// How many calls a database should hold: as last saved, and those that its index of ids knows of since.
+fn held(connection: &Connection) -> Option<u64> {
+    let ledger = load_saved_ledger(connection).ok()??;
+    let since = connection.query_row(
+        "SELECT count(*) FROM operations INDEXED BY operations_by_id WHERE id IS NOT NULL AND seq > ?1",
+        [ledger.last_seq],
+        |row| row.get::<_, i64>(0),
+    );
+    Some(ledger.totals.rows + ledger.totals.dead_letters + since.map_or(0, i64::unsigned_abs))
 }
 
 fn open_copy(path: &Path) -> rusqlite::Result<Connection> {

@@ -39,8 +39,16 @@ pub(in crate::buffer) fn settle(
 }
 
 fn deliver(connection: &Connection, seq: i64, now: i64, totals: &mut Totals) -> rusqlite::Result<()> {
+    // Replacing: whatever a receipt of this id or key says, the hub has answered to this row now.
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO receipts (kind, id, idempotency_key, fingerprint, accepted_at, forwarded_at)
+             SELECT kind, id, idempotency_key, fingerprint, accepted_at, ?2
+             FROM operations
+             WHERE seq = ?1",
+        )?
+        .execute((seq, now))?;
     let Some(bytes) = remove(connection, seq)? else { return Ok(()) };
-    connection.prepare_cached("UPDATE receipts SET forwarded_at = ?2 WHERE seq = ?1")?.execute((seq, now))?;
     totals.rows = totals.rows.saturating_sub(1);
     totals.bytes = totals.bytes.saturating_sub(bytes);
     Ok(())
@@ -90,9 +98,11 @@ pub(super) fn bury(
     let moved = connection
         .prepare_cached(
             "INSERT INTO dead_letters
-               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, failed_at, reason, answer, hub_version, body)
+               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, failed_at, reason, answer,
+                hub_version, fingerprint, body)
              SELECT
-                seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, ?2, ?3, ?4, ?5, body
+                seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, attempts, ?2, ?3, ?4, ?5,
+                fingerprint, body
              FROM operations
              WHERE seq = ?1",
         )?
@@ -136,18 +146,17 @@ pub(in crate::buffer) fn revive_for_version(
     Ok(seqs.len())
 }
 
-/// Forgets a dead letter for good, with its receipt: a repeat would be a new call.
+/// Forgets a dead letter for good: a repeat would be a new call.
 pub(in crate::buffer) fn discard(
     connection: &Connection,
     (kind, id): (Kind, Uuid),
     totals: &mut Totals,
 ) -> rusqlite::Result<bool> {
-    let gone: Option<(i64, i64)> = connection
-        .prepare_cached("DELETE FROM dead_letters WHERE id = ?1 AND kind = ?2 RETURNING seq, length(body)")?
-        .query_row((id.as_bytes(), kind_number(kind)), |row| Ok((row.get(0)?, row.get(1)?)))
+    let gone: Option<i64> = connection
+        .prepare_cached("DELETE FROM dead_letters WHERE id = ?1 AND kind = ?2 RETURNING length(body)")?
+        .query_row((id.as_bytes(), kind_number(kind)), |row| row.get(0))
         .optional()?;
-    let Some((seq, length)) = gone else { return Ok(false) };
-    connection.prepare_cached("DELETE FROM receipts WHERE seq = ?1")?.execute([seq])?;
+    let Some(length) = gone else { return Ok(false) };
     totals.dead_letters = totals.dead_letters.saturating_sub(1);
     totals.bytes = totals.bytes.saturating_sub(length.unsigned_abs() + ROW_OVERHEAD);
     Ok(true)
@@ -156,8 +165,9 @@ pub(in crate::buffer) fn discard(
 fn put_back(connection: &Connection, seq: i64, totals: &mut Totals) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO operations (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body)
-             SELECT seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, body
+            "INSERT INTO operations
+               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body)
+             SELECT seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body
              FROM dead_letters
              WHERE seq = ?1",
         )?
@@ -170,18 +180,25 @@ fn put_back(connection: &Connection, seq: i64, totals: &mut Totals) -> rusqlite:
 
 /// Forgets old receipts, oldest first, and gives free pages back to the file system.
 pub(in crate::buffer) fn prune(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
-    let forgotten = connection
-        .prepare_cached(
-            "DELETE FROM receipts
-             WHERE seq IN (
-               SELECT seq
-               FROM receipts
-               WHERE forwarded_at < ?1
-               ORDER BY seq
-               LIMIT ?2
-             )",
-        )?
-        .execute((before, PRUNE_MAX))?;
+    let mut last = None;
+    {
+        // They are in the order of forwarding: the first that is too young ends it.
+        let mut statement = connection
+            .prepare_cached("SELECT number, forwarded_at FROM receipts ORDER BY number LIMIT ?1")?;
+        let mut rows = statement.query([PRUNE_MAX])?;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, i64>(1)? >= before {
+                break;
+            }
+            last = Some(row.get::<_, i64>(0)?);
+        }
+    }
+    let forgotten = match last {
+        Some(last) => {
+            connection.prepare_cached("DELETE FROM receipts WHERE number <= ?1")?.execute([last])?
+        }
+        None => 0,
+    };
     give_back_pages(connection)?;
     Ok(forgotten)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use trastienda_agent::agent::Agent;
 use trastienda_agent::buffer::{Durability, Limits};
-use trastienda_agent::config::{Config, Pace};
+use trastienda_agent::config::{Config, Pace, SocketRights};
 use trastienda_protocol::api_key::{ApiKey, Mode};
 use trastienda_protocol::clock::{Clock as _, ManualClock, SystemClock};
 use trastienda_protocol::ids::RandomIds;
@@ -61,7 +61,11 @@ impl TestAgent {
             app_url: None,
             data_dir: directory.path().join("data"),
             durability: Durability::Disk,
-            limits: Limits { max_bytes: 64 * 1024 * 1024, max_rows: 100_000 },
+            limits: Limits { max_bytes: 64 * 1024 * 1024, max_rows: 100_000, min_free: Some(0) },
+            hub_ca: None,
+            socket_rights: SocketRights::default(),
+            activated: None,
+            max_age: None,
             pace: pace(),
         };
         change(&mut config);

@@ -111,6 +111,11 @@ impl StubHub {
         self.running = Some((stop, task));
     }
 
+    /// What it serves, for whoever serves it otherwise.
+    pub(crate) fn router(&self) -> Router {
+        router(Arc::clone(&self.memory))
+    }
+
     /// Stops listening and cuts every connection.
     pub(crate) async fn go(&mut self) {
         let (stop, task) = self.running.take().unwrap();

@@ -1,63 +1,30 @@
 //! The agent's settings: read once, checked together, passed down.
 //!
-//! [`Settings`] are the texts of the command line and the environment; [`Config`] is what they mean.
+//! [`Settings`] are the texts of the command line, the environment and a file; [`Config`] is what they mean.
 //! Every mistake is reported in a line of its own that names the variable, all at once. An empty
 //! variable counts as absent, since that is what Compose files and `.env` files leave behind.
 
-use std::net::{IpAddr, SocketAddr};
+mod settings;
+mod values;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use trastienda_protocol::api_key::ApiKey;
 use url::Url;
 
+use crate::activation::Activated;
 use crate::buffer::{Durability, Limits};
+pub use settings::Settings;
+use values::{account, app_url, boolean, bytes, duration, hub_url, key_from_file, loopback, mode};
 
 /// Where the agent listens when nothing is said.
 pub const SOCKET_DEFAULT: &str = "/run/trastienda/agent.sock";
 const DATA_DIR_DEFAULT: &str = "/var/lib/trastienda-agent";
 const MAX_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 const MAX_ROWS_DEFAULT: u64 = 5_000_000;
-
-/// The settings as they are written.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Settings {
-    /// The hub's address, as `https://hub.example.com`. Required
-    #[arg(long, env = "TRASTIENDA_HUB_URL", value_name = "URL")]
-    pub hub_url: Option<String>,
-    /// The project's API key. This or the file is required
-    #[arg(long, env = "TRASTIENDA_API_KEY", hide_env_values = true, value_name = "KEY")]
-    pub api_key: Option<String>,
-    /// A file that holds the project's API key
-    #[arg(long, env = "TRASTIENDA_API_KEY_FILE", value_name = "FILE")]
-    pub api_key_file: Option<String>,
-    /// The Unix socket to serve. Default: `/run/trastienda/agent.sock`
-    #[arg(long, env = "TRASTIENDA_SOCKET", value_name = "PATH")]
-    pub socket: Option<String>,
-    /// A loopback address to serve as well, as `127.0.0.1:7070`. Default: none
-    #[arg(long, env = "TRASTIENDA_AGENT_LISTEN", value_name = "ADDRESS")]
-    pub agent_listen: Option<String>,
-    /// Where the application is, as `http://127.0.0.1:8000`: webhooks of `agent:///` endpoints are pulled and posted
-    /// there. Default: none, and nothing is pulled
-    #[arg(long, env = "TRASTIENDA_AGENT_APP_URL", value_name = "URL")]
-    pub agent_app_url: Option<String>,
-    /// Where the buffer is kept. Default: `/var/lib/trastienda-agent`
-    #[arg(long, env = "TRASTIENDA_AGENT_DATA_DIR", value_name = "DIRECTORY")]
-    pub agent_data_dir: Option<String>,
-    /// `disk`: a call is on the disk before it is acknowledged, and outlives a power cut. `process`:
-    /// faster, outlives the agent but not a power cut. Default: `disk`
-    #[arg(long, env = "TRASTIENDA_DURABILITY", value_name = "TIER")]
-    pub durability: Option<String>,
-    /// Bytes of calls kept before new ones are refused, as `1GiB`. Default: `1GiB`
-    #[arg(long, env = "TRASTIENDA_BUFFER_MAX_BYTES", value_name = "BYTES")]
-    pub buffer_max_bytes: Option<String>,
-    /// Calls kept before new ones are refused. Default: 5000000
-    #[arg(long, env = "TRASTIENDA_BUFFER_MAX_ROWS", value_name = "ROWS")]
-    pub buffer_max_rows: Option<String>,
-    /// `true` lets the key and the data travel in the clear to a hub that is not on this host. Default: `false`
-    #[arg(long, env = "TRASTIENDA_HUB_ALLOW_HTTP", value_name = "BOOL")]
-    pub hub_allow_http: Option<String>,
-}
 
 /// How patient the agent is. Not settings: tests shorten them.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +47,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(15),
+            backoff_max: Duration::from_mins(1),
             retry_first: Duration::from_secs(5),
             retry_max: Duration::from_mins(10),
             heartbeat: Duration::from_mins(1),
@@ -108,8 +75,34 @@ pub struct Config {
     pub durability: Durability,
     /// When new calls are refused.
     pub limits: Limits,
+    /// The file of certificates that the hub's is checked against, PEM.
+    pub hub_ca: Option<Vec<u8>>,
+    /// Whose the socket is.
+    pub socket_rights: SocketRights,
+    /// Calls that have waited longer are not sent any more.
+    pub max_age: Option<TimeDelta>,
+    /// The socket that a service manager opened, instead of one that the agent makes.
+    pub activated: Option<Activated>,
     /// How patient the agent is.
     pub pace: Pace,
+}
+
+/// The rights of the socket's file: who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketRights {
+    /// Its mode.
+    pub mode: u32,
+    /// Its owner, if not the agent's user.
+    pub owner: Option<u32>,
+    /// Its group, if not the agent's.
+    pub group: Option<u32>,
+}
+
+impl Default for SocketRights {
+    /// For the agent's user and group.
+    fn default() -> Self {
+        Self { mode: 0o660, owner: None, group: None }
+    }
 }
 
 impl Settings {
@@ -164,6 +157,17 @@ impl Settings {
                     .ok_or_else(|| format!("must be a whole number above 0, not `{text}`"))
             }),
         );
+        let min_free = given(self.buffer_min_free.as_ref())
+            .and_then(|text| mistakes.keep("TRASTIENDA_BUFFER_MIN_FREE", bytes_or_none(text)));
+        let max_age = given(self.buffer_max_age.as_ref())
+            .and_then(|text| mistakes.keep("TRASTIENDA_BUFFER_MAX_AGE", duration(text)));
+        let grace = given(self.agent_grace.as_ref())
+            .and_then(|text| mistakes.keep("TRASTIENDA_AGENT_GRACE", duration(text)));
+        let hub_ca = given(self.hub_ca_file.as_ref()).and_then(|path| {
+            let read = std::fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"));
+            mistakes.keep("TRASTIENDA_HUB_CA_FILE", read)
+        });
+        let socket_rights = self.socket_rights(&mut mistakes);
         let complete = (hub_url, api_key, durability, max_bytes, max_rows);
         if let (true, (Some(hub_url), Some(api_key), Some(durability), Some(max_bytes), Some(max_rows))) =
             (mistakes.0.is_empty(), complete)
@@ -176,12 +180,33 @@ impl Settings {
                 app_url,
                 data_dir: data_dir(self.agent_data_dir.as_ref()),
                 durability,
-                limits: Limits { max_bytes, max_rows },
-                pace: Pace::default(),
+                limits: Limits { max_bytes, max_rows, min_free },
+                hub_ca,
+                socket_rights,
+                activated: None,
+                max_age: max_age.and_then(|age| TimeDelta::from_std(age).ok()),
+                pace: Pace { grace: grace.unwrap_or(Pace::default().grace), ..Pace::default() },
             });
         }
         Err(mistakes.0)
     }
+
+    fn socket_rights(&self, mistakes: &mut Mistakes) -> SocketRights {
+        let mode = given(self.socket_mode.as_ref())
+            .and_then(|text| mistakes.keep("TRASTIENDA_SOCKET_MODE", mode(text)));
+        let owner = given(self.socket_owner.as_ref()).and_then(|text| {
+            mistakes.keep("TRASTIENDA_SOCKET_OWNER", account(text, Path::new("/etc/passwd")))
+        });
+        let group = given(self.socket_group.as_ref()).and_then(|text| {
+            mistakes.keep("TRASTIENDA_SOCKET_GROUP", account(text, Path::new("/etc/group")))
+        });
+        SocketRights { mode: mode.unwrap_or(SocketRights::default().mode), owner, group }
+    }
+}
+
+/// As [`bytes`], and `0` for nothing.
+fn bytes_or_none(text: &str) -> Result<u64, String> {
+    if text.trim() == "0" { Ok(0) } else { bytes(text) }
 }
 
 /// The socket's path, given or default.
@@ -205,90 +230,6 @@ impl Mistakes {
 
 fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
-}
-
-fn boolean(text: &str) -> Result<bool, String> {
-    match text.trim() {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        other => Err(format!("must be `true` or `false`, not `{other}`")),
-    }
-}
-
-fn hub_url(text: &str, allow_http: bool) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|error| format!("is not a URL: {error}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user or a password".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not have a query or a fragment".to_owned());
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if allow_http || is_loopback(&url) => Ok(url),
-        "http" => Err("is `http://` to another host, so the key would travel in the clear: use `https://`, \
-             or set TRASTIENDA_HUB_ALLOW_HTTP=true if the network between is yours"
-            .to_owned()),
-        other => Err(format!("must start with `https://`, not `{other}:`")),
-    }
-}
-
-fn app_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|error| format!("is not a URL: {error}"))?;
-    let is_plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    match url.scheme() {
-        "http" | "https" if is_plain => Ok(url),
-        "http" | "https" => Err("must not hold a user, a password, a query or a fragment".to_owned()),
-        other => Err(format!("must start with `http://` or `https://`, not `{other}:`")),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
-}
-
-fn key_from_file(path: &Path) -> Result<ApiKey, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot be read from {}: {error}", path.display()))?;
-    ApiKey::parse(text.trim()).map_err(|error| format!("({}): {error}", path.display()))
-}
-
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let text = text.trim();
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => port.parse().map(|port| SocketAddr::from(([127, 0, 0, 1], port))).ok(),
-        None => text.parse().ok(),
-    };
-    let address =
-        address.ok_or_else(|| format!("must be an address and a port as `127.0.0.1:7070`, not `{text}`"))?;
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() => Ok(address),
-        IpAddr::V6(ip) if ip.is_loopback() => Ok(address),
-        other => Err(format!("must be a loopback address, not `{other}`: the agent serves this host only")),
-    }
-}
-
-/// `1048576`, `512MiB`, `1GiB`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let (digits, factor) = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
-        .into_iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)))
-        .unwrap_or((text, 1));
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| format!("must be a number of bytes as `1073741824` or `1GiB`, not `{text}`"))
 }
 
 #[cfg(test)]
@@ -366,6 +307,43 @@ mod tests {
         let settings =
             Settings { api_key: None, api_key_file: Some(path.display().to_string()), ..settings() };
         assert_eq!(settings.check().unwrap().api_key, key);
+    }
+
+    #[test]
+    fn a_file_says_what_the_environment_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let text = "hub_url = \"https://hub.example.com\"\ndurability = \"process\"\nbuffer_max_rows = 7\n";
+        std::fs::write(&path, text).unwrap();
+        let given = Settings {
+            config: Some(path.display().to_string()),
+            durability: Some("disk".to_owned()),
+            hub_url: None,
+            ..settings()
+        };
+        let config = given.with_file().unwrap().check().unwrap();
+        assert_eq!(config.hub_url.as_str(), "https://hub.example.com/");
+        assert_eq!((config.limits.max_rows, config.durability), (7, Durability::Disk));
+        // A key in the file gives way to a file named by the environment.
+        std::fs::write(&path, "api_key = \"tk_live_x\"\n").unwrap();
+        let given = Settings { api_key: None, api_key_file: Some("/key".to_owned()), ..given };
+        assert_eq!(given.with_file().unwrap().api_key, None);
+        for wrong in ["hub_uri = \"x\"\n", "\n\napi_key = tk_live_secret\n"] {
+            std::fs::write(&path, wrong).unwrap();
+            let message = given.with_file().unwrap_err();
+            assert!(message.contains("agent.toml") && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn times_modes_and_accounts_are_understood() {
+        assert_eq!(duration("90m").map(|time| time.as_secs()), Ok(5_400));
+        assert!(duration("0s").is_err() && duration("5").is_err() && duration("99999999d").is_err());
+        assert_eq!(mode("0600"), Ok(0o600));
+        assert!(mode("0999").is_err() && mode("01777").is_err());
+        assert_eq!(account("0", Path::new("/nowhere")), Ok(0));
+        assert_eq!(account("root", Path::new("/etc/group")), Ok(0));
+        assert!(account("nobody-of-this-name", Path::new("/etc/passwd")).is_err());
     }
 
     #[test]

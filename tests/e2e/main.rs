@@ -19,3 +19,4 @@ mod php_to_webhook;
 mod several_hubs;
 mod soak;
 mod verified_elsewhere;
+mod watching;

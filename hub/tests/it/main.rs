@@ -14,6 +14,7 @@ mod fairness;
 mod hostile;
 mod keys;
 mod limits;
+mod metrics;
 mod model;
 mod notifications;
 mod operations;

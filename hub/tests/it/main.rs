@@ -7,6 +7,7 @@
 mod admin;
 mod batch;
 mod cli;
+mod dashboard;
 mod errors;
 mod event_types;
 mod events;

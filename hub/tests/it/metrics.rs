@@ -32,7 +32,11 @@ fn the_documented_metrics_are_those_that_the_code_counts() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let mut code = BTreeSet::new();
     counted(&root.join("hub/src"), &mut code);
-    assert!(code.len() > 30, "only {} names were found: is the way that they are written another?", code.len());
+    assert!(
+        code.len() > 30,
+        "only {} names were found: is the way that they are written another?",
+        code.len()
+    );
     let documented = named(&std::fs::read_to_string(root.join("docs/metrics.md")).unwrap());
     assert_eq!(code, documented, "left: counted, right: in docs/metrics.md");
 }

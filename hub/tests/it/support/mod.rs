@@ -6,7 +6,7 @@ mod receiver;
 mod smtp;
 mod wire;
 
-pub(crate) use app::{Answer, TestApp};
+pub(crate) use app::{ADMIN_TOKEN, Answer, TestApp};
 pub(crate) use certificates::{Authority, Flaw};
 pub(crate) use receiver::Receiver;
 pub(crate) use smtp::SmtpServer;

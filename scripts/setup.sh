@@ -60,3 +60,5 @@ fi
 tests/verifiers/install.sh
 # Mercado Pago's own SDKs, which a test points at its simulator.
 tests/sdk/install.sh
+# What checks the rules for Prometheus.
+tests/promtool/install.sh

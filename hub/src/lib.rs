@@ -7,6 +7,7 @@
 //! - The slices: [`projects`], [`events`], [`webhooks`], [`notifications`], [`payments`]. A slice owns its tables;
 //!   all its SQL is in its `store.rs`. `projects` ← `events` ← `webhooks`; `notifications` and `payments` use
 //!   `projects` and `events`. Nothing points back.
+//! - `dashboard` is the operator's pages over the API.
 //! - [`operator`] tells the operator what needs a person.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
@@ -15,6 +16,7 @@ pub mod app;
 pub mod batch;
 pub mod cli;
 pub mod config;
+mod dashboard;
 pub mod db;
 pub mod events;
 pub mod gauges;

@@ -14,8 +14,11 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::http::local::LocalApi;
 use crate::http::{Error, auth, request_id};
-use crate::{agents, batch, events, notifications, openapi, operations, payments, projects, webhooks};
+use crate::{
+    agents, batch, dashboard, events, notifications, openapi, operations, payments, projects, webhooks,
+};
 
 /// The whole API and its document.
 pub fn build(app: &App) -> (Router, OpenApi) {
@@ -35,8 +38,16 @@ pub fn build(app: &App) -> (Router, OpenApi) {
         .merge(anybody());
     let (router, document) = router.split_for_parts();
     let document = openapi::finish(document);
+    let pages = match dashboard::router(app, local(app)) {
+        Ok(pages) => pages,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "there is no dashboard");
+            Router::new()
+        }
+    };
     let router = router
         .merge(openapi::docs(&document))
+        .merge(pages)
         .fallback(|| async { Error::NotFound("address") })
         .method_not_allowed_fallback(|| async { Error::from(method_not_allowed()) })
         .layer(map_response(problem_for_bare_refusals))
@@ -44,6 +55,12 @@ pub fn build(app: &App) -> (Router, OpenApi) {
         .layer(from_fn_with_state(app.clone(), request_id::layer))
         .with_state(app.clone());
     (router, document)
+}
+
+/// The API for the hub itself.
+pub(crate) fn local(app: &App) -> LocalApi {
+    let (routes, _) = shops().split_for_parts();
+    LocalApi::new(routes.with_state(app.clone()))
 }
 
 /// The document alone.

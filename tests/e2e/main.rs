@@ -21,3 +21,4 @@ mod php_to_webhook;
 mod pulled;
 mod several_hubs;
 mod verified_elsewhere;
+mod watching;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod healthcheck;
+mod logs;
 mod payments;
 mod project;
 mod seed;
@@ -46,6 +47,9 @@ enum Command {
     /// Payments: their books and the providers'.
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
+    /// What became of notifications, webhooks and payments.
+    #[command(subcommand)]
+    Logs(logs::LogsCommand),
     /// Make two demonstration projects and show their keys.
     Seed(seed::SeedArgs),
     /// Say what is wrong with this deployment and how to mend it.
@@ -92,6 +96,7 @@ impl Command {
             Self::Project(command) => command.run().await?,
             Self::Webhooks(command) => command.run().await?,
             Self::Payments(command) => command.run().await?,
+            Self::Logs(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,
             Self::Healthcheck(args) => return args.run().await,

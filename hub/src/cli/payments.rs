@@ -62,6 +62,12 @@ async fn compare(
     project: ProjectId,
     since: DateTime<Utc>,
 ) -> anyhow::Result<Report> {
+    let app = build(config, store).await?;
+    reconcile::run(&app, project, since).await
+}
+
+/// A hub without queues: what follows from a command is the running hub's, which looks every second.
+pub(super) async fn build(config: crate::config::Config, store: &Store) -> anyhow::Result<App> {
     db::migrate(&store.pool, SystemClock.now()).await?;
     let parts = Parts {
         db: store.pool.clone(),
@@ -72,12 +78,11 @@ async fn compare(
         shutdown: Shutdown::default(),
         metrics: telemetry::start_metrics()?,
     };
-    // No queues: what follows from it is the running hub's, which looks every second.
     let (app, _wakes) = App::build(parts).await?;
-    reconcile::run(&app, project, since).await
+    Ok(app)
 }
 
-fn parse_since(text: &str) -> Option<DateTime<Utc>> {
+pub(super) fn parse_since(text: &str) -> Option<DateTime<Utc>> {
     let day = text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
     day.or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
 }

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod body;
 pub mod error;
 pub mod idempotency;
+pub(crate) mod local;
 pub mod pagination;
 pub mod rate_limit;
 pub mod request_id;

@@ -136,3 +136,40 @@ fn healthcheck_fails_when_nothing_listens() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trastienda-hub"));
     assert!(!command.args(["healthcheck", "--listen", "127.0.0.1:1"]).output().unwrap().status.success());
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn logs_tell_from_the_shell_what_the_dashboard_lists_without_addresses(pool: PgPool) {
+    let (test, cli) = (TestApp::idle(pool.clone()).await, Cli::on(&pool));
+    let (project, key) = test.project().await;
+    for number in 0..3 {
+        test.clock.advance(chrono::TimeDelta::seconds(1));
+        let body = serde_json::json!({"channel": "email", "to": "ana.perez@example.com", "subject": "Hola", "text": "x",
+            "order_id": format!("A-{number}")});
+        assert_eq!(test.post(&key, "/v1/notifications", body).await.status, 202);
+    }
+    let said = move |arguments: &str| {
+        let arguments = format!("logs {arguments} --project {project}");
+        let output = cli.run(&arguments.split(' ').collect::<Vec<_>>());
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let told = tokio::task::spawn_blocking(move || {
+        [
+            said("notifications --since 2020-01-01"),
+            said("notifications --since 2020-01-01 --limit 1 --json"),
+            said("webhooks --since 2020-01-01"),
+            said("payments --since yesterday"),
+        ]
+    });
+    let [(_, all), (_, newest), (is_fine, none), (is_told, wrong)] = told.await.unwrap();
+    let orders: Vec<_> = ["A-0", "A-1", "A-2"].iter().map(|order| all.find(order)).collect();
+    assert!(orders.is_sorted() && orders[0].is_some(), "oldest first: {all}");
+    assert!(!all.contains("ana.perez") && all.contains("a•••@example.com"), "{all}");
+    let newest: Value =
+        serde_json::from_str(newest.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    assert_eq!((&newest["order_id"], &newest["to"]), (&"A-2".into(), &"a•••@example.com".into()));
+    assert!(is_fine && !none.contains("whd_"), "{none}");
+    assert!(!is_told && wrong.contains("--since"), "{wrong}");
+}

@@ -7,6 +7,7 @@
 mod admin;
 mod batch;
 mod cli;
+mod dashboard;
 mod errors;
 mod event_types;
 mod events;
@@ -14,6 +15,7 @@ mod fairness;
 mod hostile;
 mod keys;
 mod limits;
+mod metrics;
 mod model;
 mod notifications;
 mod operations;

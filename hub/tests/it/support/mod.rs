@@ -7,7 +7,7 @@ mod receiver;
 mod smtp;
 mod wire;
 
-pub(crate) use app::{Answer, TestApp};
+pub(crate) use app::{ADMIN_TOKEN, Answer, TestApp};
 pub(crate) use certificates::{Authority, Flaw};
 pub(crate) use exim::Exim;
 pub(crate) use receiver::Receiver;

@@ -109,6 +109,12 @@ impl App {
         let outbound = Outbound::new(config.outbound_allow.clone(), own, config.outbound_manner.clone())?;
         let (wakes, receiver) = Wakes::new(ids.uuid(clock.now()));
         let (gatherer, lanes) = Gatherer::new();
+        let kept = Kept::new(db.connect_options().as_ref().clone());
+        let (closing, closed) = (db.close_event(), kept.clone());
+        tokio::spawn(async move {
+            closing.await;
+            closed.close();
+        });
         let state = State {
             gatherer,
             pull: Pull::new(config.pull_manner, wakes.of(Pull::QUEUE)),
@@ -122,7 +128,7 @@ impl App {
             member: Member::default(),
             accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
-            kept: Kept::new(db.connect_options().as_ref().clone()),
+            kept,
             db,
             config,
             clock,

@@ -7,6 +7,7 @@
 //! One that failed is closed, and takes with it those that rest: their server is most likely gone too.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that rested for longer is asked whether it still lives.
 const RESTED: Duration = Duration::from_secs(1);
 /// The age at which a connection is closed: what it has remembered of the schema goes with it.
-const AGE_MAX: Duration = Duration::from_secs(1_800);
+const AGE_MAX: Duration = Duration::from_mins(30);
 
 /// The connections that wait for their next use. There are as many as were in use at once.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct Kept(Arc<State>);
 struct State {
     options: PgConnectOptions,
     resting: Mutex<Vec<Resting>>,
+    is_closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -59,11 +61,20 @@ struct Loan {
 impl Kept {
     /// None yet, to the database of these options.
     pub fn new(options: PgConnectOptions) -> Self {
-        Self(Arc::new(State { options, resting: Mutex::default() }))
+        Self(Arc::new(State { options, resting: Mutex::default(), is_closed: AtomicBool::new(false) }))
+    }
+
+    /// Closes those that rest. From now on none is lent.
+    pub fn close(&self) {
+        self.0.is_closed.store(true, Ordering::SeqCst);
+        self.resting().clear();
     }
 
     /// A connection: the one that was used last, or a new one.
     pub async fn lend(&self) -> sqlx::Result<Lent> {
+        if self.0.is_closed.load(Ordering::SeqCst) {
+            return Err(sqlx::Error::PoolClosed);
+        }
         while let Some(mut resting) = self.take() {
             if resting.since.elapsed() < RESTED || resting.conn.ping().await.is_ok() {
                 return Ok(self.lent(resting.conn, resting.made_at));
@@ -107,7 +118,7 @@ impl Lent {
     pub fn give_back(self) {
         let Self { conn, made_at, mut loan } = self;
         loan.is_over = true;
-        if made_at.elapsed() < AGE_MAX {
+        if !loan.kept.0.is_closed.load(Ordering::SeqCst) && made_at.elapsed() < AGE_MAX {
             loan.kept.resting().push(Resting { conn, made_at, since: Instant::now() });
         }
     }

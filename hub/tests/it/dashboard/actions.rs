@@ -1,5 +1,6 @@
 //! What can be done on the pages, what they mask, and who is noted for it.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -97,6 +98,8 @@ async fn a_delivery_is_sent_again_and_an_endpoint_tested_rotated_and_replayed(po
     })
     .await;
 
+    // Until now, and not with it.
+    test.clock.advance(TimeDelta::seconds(1));
     let fields = [("since", "2020-01-01T00:00"), ("status", "all"), ("dry_run", "yes")];
     let dry = browser.post(&format!("{here}/replay"), &fields).await;
     assert_eq!(location(&dry), format!("{here}?done=dry-run&n=2"));
@@ -279,8 +282,9 @@ async fn a_case_is_closed_with_a_note(pool: PgPool) {
     let (project, key) = test.project().await;
     sqlx::query(
         "insert into payment_cases (project_id, id, kind, subject, status, provider, order_id, detail, created_at)
-         select id, gen_random_uuid(), 'duplicate', 'x', 'open', 'mercadopago', 'A-9', 'charged twice', now() from projects",
+         select id, $1, 'duplicate', 'x', 'open', 'mercadopago', 'A-9', 'charged twice', now() from projects",
     )
+    .bind(test.app.ids.uuid(test.now()))
     .execute(&test.app.db)
     .await
     .unwrap();

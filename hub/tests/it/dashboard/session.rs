@@ -59,7 +59,7 @@ async fn nobody_sees_a_page_without_a_session_and_every_page_opens_with_one(pool
             page_text.matches("<script src=\"/assets/").count(),
             "{page}"
         );
-        assert!(!page_text.contains(" onclick=") && !page_text.contains(" style="), "{page}");
+        assert!(!page_text.contains(" onclick=\"") && !page_text.contains(" style=\""), "{page}");
     }
 }
 

@@ -33,7 +33,7 @@ impl<'a> Browser<'a> {
         let body = form(&[("name", name), ("secret", secret), ("to", "/")]);
         let answer = self.test.send("POST", "/login", &[FORM], body).await;
         if let Some(cookie) = answer.headers.get("set-cookie") {
-            self.cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            cookie.to_str().unwrap().split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         answer
     }
@@ -76,9 +76,9 @@ fn form(fields: &[(&str, &str)]) -> String {
         text.bytes().fold(String::new(), |mut out, byte| {
             use std::fmt::Write as _;
             if byte.is_ascii_alphanumeric() {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             } else {
-                write!(out, "%{byte:02X}").unwrap()
+                write!(out, "%{byte:02X}").unwrap();
             }
             out
         })

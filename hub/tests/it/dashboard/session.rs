@@ -91,7 +91,7 @@ async fn a_session_is_a_digest_and_its_cookie_is_kept_from_scripts_and_other_sit
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 #[sqlx::test(migrations = "../migrations")]

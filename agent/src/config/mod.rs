@@ -204,7 +204,7 @@ impl Settings {
     }
 }
 
-/// As [`bytes`], and `0` for nothing.
+/// As [`bytes()`], and `0` for nothing.
 fn bytes_or_none(text: &str) -> Result<u64, String> {
     if text.trim() == "0" { Ok(0) } else { bytes(text) }
 }

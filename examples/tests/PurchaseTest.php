@@ -100,10 +100,14 @@ final class PurchaseTest extends TestCase
             return array_diff(['order.paid L-1', 'order.paid L-3', 'order.paid L-4', 'payment.refunded L-3'], $heard) === [];
         });
 
-        // What was delivered already is a duplicate for whoever listens without an address.
-        [$code, $output] = $shop->artisan('trastienda:webhooks', 'listen', '--once', '--since=2026-01-01T00:00:00Z', '--events=order.paid');
-        self::assertSame([0, 5], [$code, substr_count($output, '200  order.paid')], $output);
-        self::assertCount(5, array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid'));
+        // On a laptop without an address the same events are pulled; what has come by both ways counts once.
+        [$code, $output] = $shop->artisan('trastienda:webhooks', 'listen', '--once', '--events=order.paid');
+        self::assertSame(0, $code, $output);
+        [$code, $output] = $shop->artisan('trastienda:trigger', 'order.paid', 'L-5');
+        self::assertSame(0, $code, $output);
+        [$code, $output] = $shop->artisan('trastienda:webhooks', 'listen', '--once', '--events=order.paid');
+        self::assertSame([0, 1], [$code, substr_count($output, '200  order.paid')], $output);
+        RealStack::until('the shop has each once', fn (): bool => \count(array_filter($shop->call('GET', '/received')[2]['data'], fn (array $row): bool => $row['type'] === 'order.paid')) === 6);
     }
 
     private function application(): Application

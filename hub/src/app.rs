@@ -113,7 +113,7 @@ impl App {
         let (closing, closed) = (db.close_event(), kept.clone());
         tokio::spawn(async move {
             closing.await;
-            closed.close();
+            closed.close().await;
         });
         let state = State {
             gatherer,

@@ -95,6 +95,8 @@ async fn serve(
         tracing::warn!("some work did not finish in time: its leases are released");
     }
     queue::members::release_own(&app).await;
+    // Before the embedded PostgreSQL is asked whether anybody still uses it.
+    app.kept.close().await;
     tracing::info!("stopped");
     Ok(())
 }

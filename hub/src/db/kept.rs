@@ -64,10 +64,14 @@ impl Kept {
         Self(Arc::new(State { options, resting: Mutex::default(), is_closed: AtomicBool::new(false) }))
     }
 
-    /// Closes those that rest. From now on none is lent.
-    pub fn close(&self) {
+    /// Closes those that rest, and waits until the server has been told. From now on none is lent, and none comes back.
+    pub async fn close(&self) {
         self.0.is_closed.store(true, Ordering::SeqCst);
-        self.resting().clear();
+        let resting = std::mem::take(&mut *self.resting());
+        for it in resting {
+            // It ends either way.
+            let _ = it.conn.close().await;
+        }
     }
 
     /// A connection: the one that was used last, or a new one.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::failure::{Class, Failure};
 use super::health::record::Recorder;
-use super::in_flight::{Claimed, Follower, InFlight, Slot};
+use super::in_flight::{self, Claimed, Follower, InFlight, Slot};
 use super::store::{self, ClaimedDelivery};
 use super::wire::{self, Reply};
 use super::{schedule, warn};
@@ -29,8 +29,6 @@ use crate::queue::{Lease, Verdict};
 const TURN_MAX: Duration = Duration::from_secs(20);
 /// Rows in one claim at most.
 const ROWS_MAX: usize = 1_024;
-/// Deliveries in flight that an endpoint may have although few workers are free: the default of `max_in_flight`.
-const FEW: usize = 10;
 
 /// Deliveries per second, and what keeps them.
 type Rate = (u32, Arc<DefaultDirectRateLimiter>);
@@ -96,14 +94,6 @@ impl Deliveries {
             rates: Mutex::default(),
             health: Recorder::default(),
         }
-    }
-
-    /// How many workers one endpoint may have, whatever its `max_in_flight`, while so many are free: a quarter, and
-    /// the last quarter is for those that have few.
-    pub(super) fn share(free: usize) -> i32 {
-        const QUARTER: usize = Deliveries::CONCURRENCY / 4;
-        let share = if free > QUARTER { QUARTER } else { FEW };
-        i32::try_from(share).unwrap_or(i32::MAX)
     }
 
     /// The endpoint's own rate, or that of its replays.
@@ -218,7 +208,9 @@ impl Queue for Deliveries {
     async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let free = usize::try_from(limit).unwrap_or(0);
         let mut jobs = self.in_flight.ready(None, free);
-        jobs.extend(self.claim_of(None, lease, free - jobs.len(), Self::share(free)).await?);
+        jobs.extend(
+            self.claim_of(None, lease, free - jobs.len(), in_flight::share(free, Self::CONCURRENCY)).await?,
+        );
         Ok(jobs)
     }
 

@@ -11,7 +11,7 @@ use trastienda_protocol::ids::Id as _;
 use uuid::Uuid;
 
 use super::deliver::{Deliveries, Job};
-use super::in_flight::{Expected, Room, Slot};
+use super::in_flight::{Expected, Room, Slot, share};
 use super::pull::Pulled;
 use super::store::{self, ClaimedDelivery, NewDelivery, Target};
 use super::{warn, wire};
@@ -133,7 +133,7 @@ fn reserve(app: &App, target: &Target) -> Option<Reserved> {
         return Some(Reserved::Now(Worker::Pulled(place), slot));
     }
     let workers = app.deliveries.get()?;
-    let limit = target.max_in_flight.min(Deliveries::share(workers.free()));
+    let limit = target.max_in_flight.min(share(workers.free(), Deliveries::CONCURRENCY));
     match workers.queue()?.in_flight.room(target.id, limit)? {
         Room::Now(slot) => Some(Reserved::Now(Worker::Pushed(workers.reserve()?), slot)),
         Room::Next(expected) => Some(Reserved::Next(expected)),

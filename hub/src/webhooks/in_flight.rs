@@ -28,6 +28,17 @@ const QUICK: Duration = Duration::from_millis(250);
 /// What waited for longer goes back to the table: its endpoint may have changed.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
+/// Deliveries under way that an endpoint may have although few workers are free: the default of `max_in_flight`.
+const FEW: usize = 10;
+
+/// How many of a queue's workers one endpoint may have, whatever its `max_in_flight`, while so many are free: a quarter,
+/// and the last quarter is for those that have few.
+pub(super) fn share(free: usize, workers: usize) -> i32 {
+    let quarter = workers / 4;
+    let share = if free > quarter { quarter } else { FEW };
+    i32::try_from(share).unwrap_or(i32::MAX)
+}
+
 /// The endpoints that this hub is sending to.
 #[derive(Debug, Default)]
 pub(super) struct InFlight(Mutex<Endpoints>);

@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 pub use self::exchange::Exchange;
 pub(super) use self::queue::Pulled;
-use super::in_flight::{Room, Slot};
+use super::in_flight::{Room, Slot, share};
 use super::store::Target;
 use crate::app::App;
 use crate::http::rate_limit::ProjectLimiter;
@@ -99,7 +99,7 @@ impl Pull {
             return None;
         }
         let workers = self.workers.get()?;
-        let limit = target.max_in_flight.min(Pulled::share(workers.free()));
+        let limit = target.max_in_flight.min(share(workers.free(), Pulled::CONCURRENCY));
         match workers.queue()?.in_flight().room(target.id, limit)? {
             Room::Now(slot) => Some((workers.reserve()?, slot)),
             // An agent takes what it has room for: nothing follows by itself.

@@ -17,7 +17,7 @@ use crate::queue::Lease;
 use crate::queue::worker::Queue;
 use crate::webhooks::deliver::{Attempted, Deliveries, Job, judge};
 use crate::webhooks::failure::{Class, Failure};
-use crate::webhooks::in_flight::InFlight;
+use crate::webhooks::in_flight::{InFlight, share};
 use crate::webhooks::store::ClaimedDelivery;
 use crate::webhooks::wire::{self, Reply};
 
@@ -25,8 +25,6 @@ use crate::webhooks::wire::{self, Reply};
 const LAST_RESULTS: Duration = Duration::from_secs(4);
 /// Bytes of an agent's words that are kept.
 const ERROR_MAX: usize = 512;
-/// Deliveries that one endpoint may have in flight although few workers are free.
-const FEW: usize = 10;
 
 /// The queue of deliveries that agents pull.
 pub(crate) struct Pulled {
@@ -42,13 +40,6 @@ impl Pulled {
 
     pub(super) fn in_flight(&self) -> &Arc<InFlight> {
         &self.deliveries.in_flight
-    }
-
-    /// As for pushed deliveries: a quarter of the workers, and the last quarter for those that have few.
-    pub(super) fn share(free: usize) -> i32 {
-        const QUARTER: usize = Pulled::CONCURRENCY / 4;
-        let share = if free > QUARTER { QUARTER } else { FEW };
-        i32::try_from(share).unwrap_or(i32::MAX)
     }
 
     /// No attempt is known to have been made: the delivery goes back, and is due.
@@ -91,7 +82,7 @@ impl Queue for Pulled {
         let exchange = &self.app.pull.exchange;
         let Some(asked) = exchange.to_ask() else { return Ok(Vec::new()) };
         let free = usize::try_from(limit).unwrap_or(0);
-        let share = Self::share(free).min(asked.room);
+        let share = share(free, Self::CONCURRENCY).min(asked.room);
         let claimed = self.deliveries.claim_of(Some(&asked.projects), lease, free, share).await;
         let Ok(jobs) = &claimed else {
             for project in &asked.projects {

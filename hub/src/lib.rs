@@ -21,6 +21,7 @@ pub mod db;
 pub mod events;
 pub mod gauges;
 pub mod http;
+pub mod memory;
 pub mod notifications;
 pub mod openapi;
 pub mod operations;

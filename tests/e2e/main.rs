@@ -9,6 +9,7 @@ mod duplicate_send;
 mod faults;
 mod generated;
 mod hub_down;
+mod hub_memory;
 mod hung_up_callers;
 mod installed;
 mod leftovers;

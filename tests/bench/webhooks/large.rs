@@ -86,8 +86,8 @@ fn claim_statement() -> anyhow::Result<String> {
     anyhow::bail!("no statement in .sqlx claims deliveries")
 }
 
-const CALL: &str =
-    "execute claim(now(), 512, '{}', '{}', gen_random_uuid(), 1, now() + interval '1 minute', 128)";
+/// Nothing in hand, nothing fetched ahead, for endpoints that are pushed to.
+const CALL: &str = "execute claim(now(), 512, '{}', '{}', gen_random_uuid(), 1, now() + interval '1 minute', 128, '{}', 0, null)";
 
 async fn times(conn: &mut PgConnection, count: usize) -> anyhow::Result<Vec<f64>> {
     let mut times = Vec::new();

@@ -49,7 +49,9 @@ async fn aside(
 
 /// The same at once, for the templates that come with the hub.
 pub(crate) fn mjml(source: &str) -> Result<String, String> {
-    let away = PutAway::of(source);
+    // Between elements the library takes line ends of one kind only.
+    let source = source.replace("\r\n", "\n");
+    let away = PutAway::of(&source);
     check_depth(&away.text)?;
     // htmlparser 0.2.1 looks two bytes back from the first `>` of a text, and panics if that is in the middle of a letter.
     let parsed = std::panic::catch_unwind(|| mrml::parse(&away.text))
@@ -328,6 +330,13 @@ mod tests {
             "{inlined}"
         );
         assert!(inlined.contains("@media print"), "{inlined}");
+    }
+
+    #[test]
+    fn lines_may_end_as_in_a_browser_s_form() {
+        let source = "<mjml>\n<mj-head>\n<mj-title>a</mj-title>\n</mj-head>\n<mj-body>\n<mj-section>\n<mj-column>\n<mj-text>a</mj-text>\n</mj-column>\n</mj-section>\n</mj-body>\n</mjml>\n";
+        assert_eq!(mjml(&source.replace('\n', "\r\n")), mjml(source));
+        assert!(mjml(source).is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What pages load: our style sheet and script, htmx and the mark. Their address carries the hub's version.
 
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::http::{Error, Result};
@@ -16,6 +16,11 @@ const FILES: [(&str, &str, &[u8]); 4] = [
 
 pub(super) async fn get(Path(name): Path<String>) -> Result<Response> {
     let (_, media, bytes) = FILES.iter().find(|(known, ..)| *known == name).ok_or(Error::NotFound("file"))?;
-    let headers = [(header::CONTENT_TYPE, *media), (header::CACHE_CONTROL, "public, max-age=86400")];
+    let headers = [
+        (header::CONTENT_TYPE, *media),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+        // Nothing in them is anybody's, and the preview's frame has no origin.
+        (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    ];
     Ok((headers, *bytes).into_response())
 }

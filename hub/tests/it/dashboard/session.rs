@@ -222,3 +222,13 @@ async fn pages_are_spanish_first_and_english_when_asked_for(pool: PgPool) {
         .await;
     assert!(chosen.headers["set-cookie"].to_str().unwrap().starts_with("trastienda_theme=dark;"));
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_frame_without_an_origin_may_load_the_style_sheet(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let style = Browser::new(&test).get("/assets/dashboard.css").await;
+    assert_eq!(style.status, 200);
+    assert_eq!(style.headers["cross-origin-resource-policy"], "cross-origin");
+    let page = Browser::new(&test).get("/login").await;
+    assert_eq!(page.headers["cross-origin-resource-policy"], "same-origin");
+}

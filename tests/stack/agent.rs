@@ -56,6 +56,8 @@ impl Agent {
             ("TRASTIENDA_API_KEY", project.key.clone()),
             ("TRASTIENDA_SOCKET", socket.display().to_string()),
             ("TRASTIENDA_AGENT_DATA_DIR", directory.path(&format!("{name}-buffer")).display().to_string()),
+            // What is tried must not depend on how full the machine's disk is.
+            ("TRASTIENDA_BUFFER_MIN_FREE", "0".to_owned()),
             ("TRASTIENDA_LOG", "debug,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
         settings.extend(more);

@@ -24,6 +24,8 @@ impl Program {
             ("TRASTIENDA_API_KEY", hub.key().expose().to_owned()),
             ("TRASTIENDA_SOCKET", path("agent.sock")),
             ("TRASTIENDA_AGENT_DATA_DIR", path("data")),
+            // What is tried must not depend on how full the machine's disk is.
+            ("TRASTIENDA_BUFFER_MIN_FREE", "0".to_owned()),
             ("TRASTIENDA_LOG", "trace".to_owned()),
         ];
         Self { directory, settings }

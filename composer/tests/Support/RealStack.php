@@ -107,6 +107,7 @@ final class RealStack
             'TRASTIENDA_API_KEY' => $key,
             'TRASTIENDA_SOCKET' => $socket,
             'TRASTIENDA_AGENT_DATA_DIR' => "$this->directory/$name-buffer",
+            'TRASTIENDA_BUFFER_MIN_FREE' => '0',
         ]);
         self::until("the agent $name answers", fn (): bool => self::http('GET', 'http://localhost/agent/status', null, null, $socket)[0] === 200);
 

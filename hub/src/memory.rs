@@ -1,5 +1,5 @@
 //! What the program keeps of memory that it no longer uses.
-#![expect(unsafe_code, reason = "one call into the C library's allocator, which has no other interface")]
+#![expect(unsafe_code, reason = "calls into the C library's allocator, which has no other interface")]
 
 /// From this size on, a block is the system's: taken for itself, and given back when it is freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -15,5 +15,14 @@ pub fn give_back_large_blocks() {
     // SAFETY: it sets a number in the allocator; nothing else runs yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
+/// Gives back what was freed between blocks that are still used: what it takes to set up the routes is needed once.
+pub fn give_back_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it may be called at any time, from any thread (malloc_trim(3)).
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

@@ -38,16 +38,9 @@ pub fn build(app: &App) -> (Router, OpenApi) {
         .merge(anybody());
     let (router, document) = router.split_for_parts();
     let document = openapi::finish(document);
-    let pages = match dashboard::router(app, local(app)) {
-        Ok(pages) => pages,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "there is no dashboard");
-            Router::new()
-        }
-    };
     let router = router
-        .merge(openapi::docs(&document))
-        .merge(pages)
+        .merge(openapi::docs())
+        .merge(dashboard::router(app, local(app)))
         .fallback(|| async { Error::NotFound("address") })
         .method_not_allowed_fallback(|| async { Error::from(method_not_allowed()) })
         .layer(map_response(problem_for_bare_refusals))

@@ -18,7 +18,7 @@ use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    events, gauges, notifications, operator, payments, queue, retention, router, telemetry, webhooks,
+    events, gauges, memory, notifications, operator, payments, queue, retention, router, telemetry, webhooks,
 };
 
 /// Runs the hub until it is told to stop.
@@ -79,7 +79,9 @@ async fn serve(
             }
         });
     }
-    let (router, _) = router::build(&app);
+    let (router, document) = router::build(&app);
+    drop(document);
+    memory::give_back_freed();
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
     let served = axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(webhooks::pull::drained(app.clone()));

@@ -28,3 +28,13 @@ async fn what_checking_keys_takes_is_given_back() -> anyhow::Result<()> {
     ensure!(after < before + 15, "{before} MiB before four keys were checked, {after} MiB after");
     hub.stop().await
 }
+
+/// The routes' documentation, the dashboard's pages and other people's time zones are not an idle hub's business.
+#[tokio::test]
+async fn an_idle_hub_needs_little() -> anyhow::Result<()> {
+    let directory = Directory::new()?;
+    let hub = Hub::start_alone(&directory).await?;
+    let own = own_memory(hub.pid().context("the hub does not run")?)?;
+    ensure!(own < 10, "{own} MiB of its own before anybody called");
+    hub.stop().await
+}

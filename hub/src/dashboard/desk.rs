@@ -36,9 +36,9 @@ impl Deref for Desk {
 }
 
 impl Desk {
-    pub(super) fn new(app: &App, api: LocalApi) -> anyhow::Result<Self> {
+    pub(super) fn new(app: &App, api: LocalApi) -> Self {
         let charts = Mutex::default();
-        Ok(Self(Arc::new(Inner { app: app.clone(), pages: Pages::new()?, charts, api })))
+        Self(Arc::new(Inner { app: app.clone(), pages: Pages::new(), charts, api }))
     }
 
     /// Calls the API as a shop; it is noted which operator did so.

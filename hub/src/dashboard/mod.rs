@@ -48,11 +48,11 @@ use crate::http::local::LocalApi;
 use desk::Desk;
 
 /// The dashboard over the API; nothing where there is no admin token.
-pub(crate) fn router(app: &App, api: LocalApi) -> anyhow::Result<Router<App>> {
+pub(crate) fn router(app: &App, api: LocalApi) -> Router<App> {
     if app.config.admin_token.is_none() {
-        return Ok(Router::new());
+        return Router::new();
     }
-    let desk = Desk::new(app, api)?;
+    let desk = Desk::new(app, api);
     let open = Router::new()
         .route("/login", get(session::show).post(session::log_in))
         .route("/preferences", post(session::prefer))
@@ -81,7 +81,7 @@ pub(crate) fn router(app: &App, api: LocalApi) -> anyhow::Result<Router<App>> {
         .route("/shops/{project}/{kind}", get(lists::list))
         .route("/shops/{project}/{kind}/{id}", get(lists::detail))
         .route("/shops/{project}/{kind}/{id}/{verb}", post(actions::act));
-    Ok(open.merge(inside).layer(from_fn_with_state(desk.clone(), frame::layer)).with_state(desk))
+    open.merge(inside).layer(from_fn_with_state(desk.clone(), frame::layer)).with_state(desk)
 }
 
 /// A session ends after so long without a request.

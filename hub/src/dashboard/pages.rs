@@ -57,15 +57,15 @@ const SOURCES: &[(&str, &str)] = sources![
     "whatsapp.html",
 ];
 
-/// The parsed pages.
+/// The pages.
 pub(super) struct Pages {
     es: Environment<'static>,
     en: Environment<'static>,
 }
 
 impl Pages {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self { es: environment(Lang::Es)?, en: environment(Lang::En)? })
+    pub(super) fn new() -> Self {
+        Self { es: environment(Lang::Es), en: environment(Lang::En) }
     }
 
     pub(super) fn render(&self, lang: Lang, name: &str, context: &impl Serialize) -> anyhow::Result<String> {
@@ -79,7 +79,7 @@ impl Pages {
     }
 }
 
-fn environment(lang: Lang) -> anyhow::Result<Environment<'static>> {
+fn environment(lang: Lang) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -96,10 +96,12 @@ fn environment(lang: Lang) -> anyhow::Result<Environment<'static>> {
     environment.add_filter("count", count);
     environment.add_filter("pretty", pretty);
     environment.add_filter("part", part);
-    for (name, source) in SOURCES {
-        environment.add_template(name, source)?;
-    }
-    Ok(environment)
+    // Each is parsed when it is first shown: an idle hub has no use for them.
+    environment.set_loader(|name| {
+        let source = SOURCES.iter().find(|(known, _)| *known == name);
+        Ok(source.map(|(_, source)| (*source).to_owned()))
+    });
+    environment
 }
 
 const MONTHS: [[&str; 12]; 2] = [
@@ -179,6 +181,10 @@ mod tests {
 
     #[test]
     fn every_page_parses() {
-        Pages::new().unwrap();
+        let pages = Pages::new();
+        for (name, _) in SOURCES {
+            pages.es.get_template(name).unwrap();
+            pages.en.get_template(name).unwrap();
+        }
     }
 }

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use clap::Args;
 use secrecy::SecretString;
+use trastienda_protocol::webhook;
 use url::Url;
 
+use crate::alerts;
 use crate::outbound::{AllowList, Manner};
 use crate::webhooks::pull;
 
@@ -90,6 +92,16 @@ pub struct ServeArgs {
     /// logged and counted.
     #[arg(long, env = "TRASTIENDA_OPERATOR_EMAIL")]
     pub operator_email: Option<String>,
+    /// Where alerts are posted, signed as any webhook; the dashboard's setting counts more. Unset: nowhere.
+    #[arg(long, env = "TRASTIENDA_ALERT_WEBHOOK_URL", hide_env_values = true)]
+    pub alert_webhook_url: Option<String>,
+    /// What they are signed with, as `whsec_…`. Required with `TRASTIENDA_ALERT_WEBHOOK_URL`.
+    #[arg(long, env = "TRASTIENDA_ALERT_WEBHOOK_SECRET", hide_env_values = true)]
+    pub alert_webhook_secret: Option<String>,
+    /// Kinds of alerts that are off or begin elsewhere than by default, as `case_open=off,queue_old=600`; the
+    /// dashboard's settings count more.
+    #[arg(long, env = "TRASTIENDA_ALERT_RULES", default_value = "")]
+    pub alert_rules: String,
     /// Mercado Pago's address; another one is for its simulator.
     #[arg(long, env = "TRASTIENDA_MERCADOPAGO_URL", default_value = "https://api.mercadopago.com")]
     pub mercadopago_url: String,
@@ -147,6 +159,8 @@ pub struct Config {
     pub mail_from: lettre::message::Mailbox,
     /// Who is told what needs the operator.
     pub operator_email: Option<lettre::message::Mailbox>,
+    /// What alerts are told, and where else.
+    pub alerts: alerts::Configured,
     /// Mercado Pago.
     pub mercadopago_url: Url,
 }
@@ -287,6 +301,9 @@ impl ServeArgs {
             let address = text.parse().map_err(|_| "must be an address, as `ops@example.com`");
             mistakes.check("TRASTIENDA_OPERATOR_EMAIL", address)
         });
+        let alert_webhook =
+            alert_webhook(&mut mistakes, set(&self.alert_webhook_url), set(&self.alert_webhook_secret));
+        let alert_rules = mistakes.check("TRASTIENDA_ALERT_RULES", self.alert_rules.parse::<alerts::Rules>());
         let mercadopago_url = mistakes.check("TRASTIENDA_MERCADOPAGO_URL", http_url(&self.mercadopago_url));
         let config = (|| {
             Some(Config {
@@ -300,6 +317,12 @@ impl ServeArgs {
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
                 operator_email: optional(operator_email)?,
+                alerts: alerts::Configured {
+                    webhook: alert_webhook,
+                    rules: alert_rules?,
+                    data_dir: Some(self.store.data_dir.clone()),
+                    is_watching: true,
+                },
                 mercadopago_url: mercadopago_url?,
             })
         })();
@@ -357,6 +380,21 @@ fn admin_token(token: String) -> Result<SecretString, String> {
         ));
     }
     Ok(SecretString::from(token))
+}
+
+/// Both or neither. The values are not repeated: an address may hold a token.
+fn alert_webhook(
+    mistakes: &mut Mistakes,
+    url: Option<String>,
+    secret: Option<String>,
+) -> Option<(Url, webhook::Secret)> {
+    const SECRET: &str = "TRASTIENDA_ALERT_WEBHOOK_SECRET";
+    let url = mistakes.check("TRASTIENDA_ALERT_WEBHOOK_URL", http_url(&url?))?;
+    let Some(secret) = secret else {
+        mistakes.0.push(format!("{SECRET}: is required with TRASTIENDA_ALERT_WEBHOOK_URL; make one with `echo whsec_$(openssl rand -base64 32)`"));
+        return None;
+    };
+    Some((url, mistakes.check(SECRET, webhook::Secret::parse(&secret))?))
 }
 
 fn smtp_url(text: String) -> Result<SecretString, String> {

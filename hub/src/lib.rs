@@ -8,10 +8,11 @@
 //!   all its SQL is in its `store.rs`. `projects` ← `events` ← `webhooks`; `notifications` and `payments` use
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
-//! - [`operator`] tells the operator what needs a person.
+//! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
 pub mod agents;
+pub mod alerts;
 pub mod app;
 pub mod batch;
 pub mod cli;

@@ -18,7 +18,8 @@ use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    events, gauges, memory, notifications, operator, payments, queue, retention, router, telemetry, webhooks,
+    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, telemetry,
+    webhooks,
 };
 
 /// Runs the hub until it is told to stop.
@@ -112,6 +113,7 @@ pub fn start_tasks(app: &App, inboxes: Inboxes) {
     app.shutdown.spawn(housekeeping(app.clone()));
     webhooks::start(app);
     operator::start(app);
+    alerts::start(app);
     app.shutdown.spawn(gauges::run(app.clone()));
     notifications::start(app);
     payments::start(app);

@@ -17,6 +17,7 @@
 
 mod account;
 mod actions;
+mod alerts;
 mod assets;
 mod audit;
 mod charts;
@@ -63,6 +64,11 @@ pub(crate) fn router(app: &App, api: LocalApi) -> Router<App> {
         .route("/live", get(live::stream))
         .route("/logout", post(session::log_out))
         .route("/audit", get(audit::list))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/test", post(alerts::test))
+        .route("/alerts/email", post(alerts::set_email))
+        .route("/alerts/webhook", post(alerts::set_webhook))
+        .route("/alerts/rules/{kind}", post(alerts::set_rule))
         .route("/account", get(account::show))
         .route("/account/operators", post(account::put))
         .route("/account/operators/{name}/delete", post(account::delete))

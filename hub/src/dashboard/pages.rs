@@ -30,6 +30,7 @@ macro_rules! sources {
 
 const SOURCES: &[(&str, &str)] = sources![
     "account.html",
+    "alerts.html",
     "audit.html",
     "base.html",
     "cases.html",

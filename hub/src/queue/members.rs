@@ -111,7 +111,7 @@ pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
 }
 
 /// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
-const JOB_TABLES: [&str; 7] = [
+const JOB_TABLES: [&str; 8] = [
     "webhook_deliveries",
     "webhook_replays",
     "notifications",
@@ -119,6 +119,7 @@ const JOB_TABLES: [&str; 7] = [
     "payment_notices",
     "payment_providers",
     "operator_mails",
+    "alert_webhooks",
 ];
 
 /// Takes back leases that are over or whose hub is gone.

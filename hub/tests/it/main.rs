@@ -5,6 +5,7 @@
 //! effects, never by time.
 
 mod admin;
+mod alerts;
 mod batch;
 mod cli;
 mod dashboard;

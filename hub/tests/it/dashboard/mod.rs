@@ -1,6 +1,7 @@
 //! The operator's dashboard, as a browser without JavaScript would use it.
 
 mod actions;
+mod alerts;
 mod hostile;
 mod session;
 

@@ -9,7 +9,7 @@ use crate::support::{ADMIN_TOKEN, TestApp};
 /// Every page there is, of a shop and above.
 fn pages(project: &str) -> Vec<String> {
     let mut pages: Vec<String> =
-        ["/", "/charts", "/audit", "/account"].iter().map(|page| (*page).to_owned()).collect();
+        ["/", "/charts", "/alerts", "/audit", "/account"].iter().map(|page| (*page).to_owned()).collect();
     for page in [
         "",
         "/events",

@@ -104,6 +104,12 @@ impl TestApp {
             smtp_url: None,
             mail_from: "Tienda <tienda@example.com>".parse().unwrap(),
             operator_email: None,
+            alerts: trastienda_hub::alerts::Configured {
+                webhook: None,
+                rules: trastienda_hub::alerts::Rules::default(),
+                data_dir: None,
+                is_watching: false,
+            },
             mercadopago_url: "http://127.0.0.1:1".parse().unwrap(),
         };
         change(&mut config);

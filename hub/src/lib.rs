@@ -36,5 +36,6 @@ pub mod router;
 pub mod seal;
 pub mod serve;
 pub mod shutdown;
+mod systemd;
 pub mod telemetry;
 pub mod webhooks;

@@ -168,6 +168,7 @@ async fn hub_secret(db: &PgPool, sealer: &Sealer, name: &str) -> anyhow::Result<
     let purpose = format!("hub_secrets.{name}");
     let mut conn: sqlx::pool::PoolConnection<sqlx::Postgres> = db.acquire().await?;
     if let Some(sealed) = find_hub_secret(&mut conn, name).await? {
+        sealer.follow(&sealed);
         return Ok(sealer.open(&purpose, &sealed)?);
     }
     let mut secret = [0u8; 32];
@@ -182,6 +183,7 @@ async fn hub_secret(db: &PgPool, sealer: &Sealer, name: &str) -> anyhow::Result<
     .await?;
     // Another hub may have been first.
     let sealed = find_hub_secret(&mut conn, name).await?.unwrap_or(sealed);
+    sealer.follow(&sealed);
     Ok(sealer.open(&purpose, &sealed)?)
 }
 

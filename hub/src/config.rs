@@ -37,6 +37,13 @@ pub struct StoreArgs {
     /// A file that holds it instead.
     #[arg(long, env = "TRASTIENDA_MASTER_KEY_FILE")]
     pub master_key_file: Option<String>,
+    /// The master key until now, while it is changed: it opens too, until `seal rotate` has sealed everything with
+    /// the new one.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD", hide_env_values = true)]
+    pub master_key_old: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD_FILE")]
+    pub master_key_old_file: Option<String>,
 }
 
 /// What the programs write about themselves.
@@ -125,6 +132,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// The master key, unless it is to be read from (or made in) the data directory.
     pub master_key: Option<SecretString>,
+    /// The one that it takes the place of, while it is changed.
+    pub old_master_key: Option<SecretString>,
 }
 
 /// How log lines look.
@@ -236,7 +245,7 @@ impl StoreArgs {
         });
         let key =
             mistakes.secret("TRASTIENDA_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref());
-        let master_key = key.and_then(|key| match key {
+        let master_key_now = key.and_then(|key| match key {
             Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(&key)).map(Some),
             None if matches!(database, Some(Database::External(_))) => {
                 mistakes.0.push(
@@ -247,7 +256,16 @@ impl StoreArgs {
             }
             None => Some(None),
         });
-        Some(StoreConfig { database: database?, data_dir: self.data_dir.clone(), master_key: master_key? })
+        let (old, old_file) = (self.master_key_old.as_ref(), self.master_key_old_file.as_ref());
+        let old_master_key = mistakes.secret("TRASTIENDA_MASTER_KEY_OLD", old, old_file).and_then(|key| {
+            optional(key.map(|key| mistakes.check("TRASTIENDA_MASTER_KEY_OLD", master_key(&key))))
+        });
+        Some(StoreConfig {
+            database: database?,
+            data_dir: self.data_dir.clone(),
+            master_key: master_key_now?,
+            old_master_key: old_master_key?,
+        })
     }
 }
 

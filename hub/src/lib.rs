@@ -9,11 +9,13 @@
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
 //! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
+//! - [`backup`] writes and restores the database as a whole.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
 pub mod agents;
 pub mod alerts;
 pub mod app;
+pub mod backup;
 pub mod batch;
 pub mod cli;
 pub mod config;

@@ -18,8 +18,8 @@ use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, systemd,
-    telemetry, webhooks,
+    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, seal,
+    systemd, telemetry, webhooks,
 };
 
 /// Runs the hub until it is told to stop.
@@ -130,6 +130,9 @@ async fn housekeeping(app: App) {
         }
         if let Err(error) = db::statistics::analyze_young(&app.db).await {
             tracing::error!(%error, "young tables were not looked at");
+        }
+        if let Err(error) = seal::rotate::follow(&app).await {
+            tracing::error!(%error, "whether the master key was changed was not looked at");
         }
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {

@@ -15,6 +15,7 @@ mod installed;
 mod leftovers;
 mod logs;
 mod mail_hub_killed;
+mod master_key;
 mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;

@@ -6,6 +6,7 @@
 
 mod admin;
 mod alerts;
+mod backup;
 mod batch;
 mod cli;
 mod dashboard;
@@ -24,6 +25,7 @@ mod payments;
 mod plans;
 mod pull;
 mod retention;
+mod seal;
 mod several;
 mod support;
 mod together;

@@ -21,6 +21,7 @@ use crate::queue::hand_over::HandOver;
 use crate::queue::members::Member;
 use crate::queue::wake::Wakes;
 use crate::seal::Sealer;
+use crate::server::overload::Places;
 use crate::shutdown::Shutdown;
 use crate::webhooks::deliver::Deliveries;
 use crate::webhooks::pull::Pull;
@@ -69,6 +70,8 @@ pub struct State {
     pub(crate) payments: OnceLock<HandOver<Jobs<false>>>,
     /// Where notifications wait for the next transaction.
     pub accepting: crate::notifications::accept::Gate,
+    /// Places for requests.
+    pub places: Places,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -126,6 +129,7 @@ impl App {
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
+            places: Places::new(config.limits.requests),
             accepting: crate::notifications::accept::Gate::default(),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
             kept,

@@ -9,6 +9,7 @@
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
 //! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
+//! - [`server`] accepts connections and bounds what they may cost.
 //! - [`backup`] writes and restores the database as a whole.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
@@ -37,6 +38,7 @@ pub mod retention;
 pub mod router;
 pub mod seal;
 pub mod serve;
+pub mod server;
 pub mod shutdown;
 mod systemd;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 mod agent_killed;
 mod chaos;
 mod configuration;
+mod crowd;
 mod documented;
 mod doors;
 mod duplicate_send;

@@ -26,6 +26,7 @@ mod plans;
 mod pull;
 mod retention;
 mod seal;
+mod server;
 mod several;
 mod support;
 mod together;

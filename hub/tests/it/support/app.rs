@@ -100,6 +100,8 @@ impl TestApp {
         db::migrate(&pool, clock.now()).await.unwrap();
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 1)),
+            limits: trastienda_hub::server::Limits::default(),
+            tls: None,
             metrics_listen: None,
             public_url: "http://hub.test".parse().unwrap(),
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),

@@ -61,5 +61,7 @@ fi
 tests/verifiers/install.sh
 # Mercado Pago's own SDKs, which a test points at its simulator.
 tests/sdk/install.sh
+# What asks the hub whatever its document allows, and more.
+tests/schemathesis/install.sh
 # What checks the rules for Prometheus.
 tests/promtool/install.sh

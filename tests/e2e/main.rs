@@ -22,6 +22,7 @@ mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
 mod pulled;
+mod schema_holds;
 mod several_hubs;
 mod verified_elsewhere;
 mod watching;

@@ -14,6 +14,7 @@ mod errors;
 mod event_types;
 mod events;
 mod fairness;
+mod fuzz;
 mod hostile;
 mod keys;
 mod limits;

@@ -19,7 +19,7 @@ prepare: setup        ## .sqlx/ and docs/openapi.json anew
 chaos: setup          ## every misfortune by a seed, and every promise after it: CHAOS="--seed 7 --steps 200"
 	@scripts/chaos.sh $(CHAOS)
 
-soak: setup           ## what is too long for `test`: 2,000 kills, a million calls, the extension under valgrind
+soak: setup           ## what is too long for `test`: 2,000 kills, a million calls, compose and two versions for real
 	@scripts/soak.sh
 
 screenshots: setup    ## docs/images/dashboard/ anew, from the browser's own test

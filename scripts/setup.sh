@@ -9,7 +9,7 @@ packages=(
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv exim4-daemon-light
-  chromium fonts-dejavu-core
+  chromium fonts-dejavu-core systemd
 )
 # Node comes with npm, or Debian's two packages bring both.
 command -v npm >/dev/null || packages+=(nodejs npm)

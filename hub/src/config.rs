@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use clap::Args;
@@ -24,6 +24,9 @@ pub struct StoreArgs {
     /// PostgreSQL under the data directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
     /// Directory for the embedded PostgreSQL and the master key that goes with it.
     #[arg(long, env = "TRASTIENDA_DATA_DIR", default_value = "/var/lib/trastienda")]
     pub data_dir: PathBuf,
@@ -31,6 +34,9 @@ pub struct StoreArgs {
     /// with the embedded PostgreSQL; required with `DATABASE_URL`.
     #[arg(long, env = "TRASTIENDA_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_FILE")]
+    pub master_key_file: Option<String>,
 }
 
 /// What the programs write about themselves.
@@ -66,6 +72,9 @@ pub struct ServeArgs {
     /// Opens `/admin` and the dashboard; at least 32 characters. Unset: both answer 404.
     #[arg(long, env = "TRASTIENDA_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<String>,
     /// Private addresses that webhooks may reach, also over plain HTTP: `CIDR[:port]`, comma-separated.
     #[arg(long, env = "TRASTIENDA_OUTBOUND_ALLOW", default_value = "")]
     pub outbound_allow: String,
@@ -73,6 +82,9 @@ pub struct ServeArgs {
     /// their order. Unset: e-mail of projects without an account of their own stays `pending`.
     #[arg(long, env = "TRASTIENDA_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// A file that holds it instead; its password then is in no environment.
+    #[arg(long, env = "TRASTIENDA_SMTP_URL_FILE")]
+    pub smtp_url_file: Option<String>,
     /// Sender of e-mail that names none, as `Shop <shop@example.com>`.
     #[arg(long, env = "TRASTIENDA_MAIL_FROM", default_value = "Trastienda <no-reply@localhost.localdomain>")]
     pub mail_from: String,
@@ -179,6 +191,32 @@ impl Mistakes {
     fn check<T, E: fmt::Display>(&mut self, variable: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.0.push(format!("{variable}: {error}"))).ok()
     }
+
+    /// A secret that is given itself or in a file. The outer `None`: a mistake, which is noted; the inner: not given.
+    fn secret(
+        &mut self,
+        variable: &str,
+        value: Option<&String>,
+        file: Option<&String>,
+    ) -> Option<Option<String>> {
+        let value = value.filter(|value| !value.is_empty());
+        let Some(file) = file.filter(|file| !file.is_empty()) else { return Some(value.cloned()) };
+        let read = match value {
+            Some(_) => Err(format!("{variable} is set too: leave one of them out")),
+            None => read_secret(Path::new(file)),
+        };
+        self.check(&format!("{variable}_FILE"), read).map(Some)
+    }
+}
+
+/// What a secret's file holds, without the white space around it: editors end a file with a line end.
+fn read_secret(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {}", file.display(), error.kind()))?;
+    match text.trim() {
+        "" => Err(format!("{} is empty", file.display())),
+        secret => Ok(secret.to_owned()),
+    }
 }
 
 impl StoreArgs {
@@ -190,12 +228,16 @@ impl StoreArgs {
     }
 
     fn check_into(&self, mistakes: &mut Mistakes) -> Option<StoreConfig> {
-        let database = match self.database_url.as_deref().filter(|url| !url.is_empty()) {
+        let url =
+            mistakes.secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref());
+        let database = url.and_then(|url| match url {
             None => Some(Database::Embedded(self.data_dir.join("postgresql"))),
-            Some(url) => mistakes.check("DATABASE_URL", database_url(url)),
-        };
-        let master_key = match self.master_key.as_deref().filter(|key| !key.is_empty()) {
-            Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(key)).map(Some),
+            Some(url) => mistakes.check("DATABASE_URL", database_url(&url)),
+        });
+        let key =
+            mistakes.secret("TRASTIENDA_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref());
+        let master_key = key.and_then(|key| match key {
+            Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(&key)).map(Some),
             None if matches!(database, Some(Database::External(_))) => {
                 mistakes.0.push(
                     "TRASTIENDA_MASTER_KEY: is required with DATABASE_URL; make one with `openssl rand -base64 32` and keep it safe"
@@ -204,7 +246,7 @@ impl StoreArgs {
                 None
             }
             None => Some(None),
-        };
+        });
         Some(StoreConfig { database: database?, data_dir: self.data_dir.clone(), master_key: master_key? })
     }
 }
@@ -240,11 +282,18 @@ impl ServeArgs {
             Some(text) => mistakes.check("TRASTIENDA_PUBLIC_URL", http_url(&text)),
             None => listen.and_then(|listen| Url::parse(&format!("http://{listen}")).ok()),
         };
+        let token = mistakes.secret(
+            "TRASTIENDA_ADMIN_TOKEN",
+            self.admin_token.as_ref(),
+            self.admin_token_file.as_ref(),
+        );
         let admin_token =
-            set(&self.admin_token).map(|token| mistakes.check("TRASTIENDA_ADMIN_TOKEN", admin_token(token)));
+            token.flatten().map(|token| mistakes.check("TRASTIENDA_ADMIN_TOKEN", admin_token(token)));
         let outbound_allow =
             mistakes.check("TRASTIENDA_OUTBOUND_ALLOW", self.outbound_allow.parse::<AllowList>());
-        let smtp_url = set(&self.smtp_url).map(|url| mistakes.check("TRASTIENDA_SMTP_URL", smtp_url(url)));
+        let urls =
+            mistakes.secret("TRASTIENDA_SMTP_URL", self.smtp_url.as_ref(), self.smtp_url_file.as_ref());
+        let smtp_url = urls.flatten().map(|url| mistakes.check("TRASTIENDA_SMTP_URL", smtp_url(url)));
         let mail_from =
             self.mail_from.parse().map_err(|_| "must be an address, as `Shop <shop@example.com>`");
         let mail_from = mistakes.check("TRASTIENDA_MAIL_FROM", mail_from);
@@ -356,6 +405,7 @@ fn smtp_url(text: String) -> Result<SecretString, String> {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -419,6 +469,67 @@ mod tests {
             ]
         );
         assert!(!lines.join(" ").contains("hunter2") && !lines.join(" ").contains("secret"));
+    }
+
+    #[test]
+    fn every_secret_may_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name).to_string_lossy().into_owned();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let key = "dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=";
+        let (url, key) = (file("url", "postgres://u:hunter2@h/d\n"), file("key", &format!("{key}\n")));
+        let (token, smtp) = (file("token", &"t".repeat(32)), file("smtp", "smtp://u:p@h\r\n"));
+        let given = [
+            "--database-url-file",
+            &url,
+            "--master-key-file",
+            &key,
+            "--admin-token-file",
+            &token,
+            "--smtp-url-file",
+            &smtp,
+        ];
+        let command = Cli::command().mut_args(|argument| argument.env(None));
+        let matches = command.get_matches_from(std::iter::once(&"hub").chain(&given));
+        let (config, store) = Cli::from_arg_matches(&matches).unwrap().serve.check().unwrap();
+        let Database::External(found) = store.database else { panic!("not the file's database") };
+        assert_eq!(found.expose_secret(), "postgres://u:hunter2@h/d");
+        assert_eq!(config.admin_token.unwrap().expose_secret(), "t".repeat(32));
+        assert_eq!(config.smtp_url.unwrap().expose_secret(), "smtp://u:p@h");
+        assert!(store.master_key.is_some());
+    }
+
+    #[test]
+    fn a_secret_s_file_that_is_wrong_has_a_line_without_what_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+        std::fs::write(path("empty"), "\n").unwrap();
+        std::fs::write(path("short"), "hunter2").unwrap();
+        let lines = lines(&[
+            "--database-url-file",
+            &path("none"),
+            "--master-key",
+            "x",
+            "--master-key-file",
+            &path("short"),
+            "--admin-token-file",
+            &path("short"),
+            "--smtp-url-file",
+            &path("empty"),
+        ]);
+        let starts = [
+            "DATABASE_URL_FILE: cannot read ",
+            "TRASTIENDA_MASTER_KEY_FILE: TRASTIENDA_MASTER_KEY is set too",
+            "TRASTIENDA_ADMIN_TOKEN: must have at least 32",
+            "TRASTIENDA_SMTP_URL_FILE: ",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{lines:?}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start) && !line.contains("hunter2"), "{line}");
+        }
     }
 
     #[test]

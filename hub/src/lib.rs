@@ -38,5 +38,6 @@ pub(crate) mod saved;
 pub mod seal;
 pub mod serve;
 pub mod shutdown;
+mod systemd;
 pub mod telemetry;
 pub mod webhooks;

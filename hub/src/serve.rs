@@ -19,7 +19,7 @@ use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
     alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved,
-    telemetry, webhooks,
+    systemd, telemetry, webhooks,
 };
 
 /// Runs the hub until it is told to stop.
@@ -83,6 +83,7 @@ async fn serve(
     let (router, document) = router::build(&app);
     drop(document);
     memory::give_back_freed();
+    systemd::tell_from_now_on(&shutdown, router.clone());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
     let served = axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(webhooks::pull::drained(app.clone()));

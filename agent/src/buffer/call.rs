@@ -242,7 +242,7 @@ pub fn parse_id(text: &str) -> Option<(Kind, Uuid)> {
 /// Which calls go together: each lane has a batch of its own on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Payments and mail, and the older events of their orders.
+    /// Payments and mail, and before them the older events of their orders.
     Urgent,
     /// Events, oldest first.
     Backlog,
@@ -279,6 +279,8 @@ pub struct Claim {
     pub next_run_at: Option<i64>,
     /// There are rows that were not looked at.
     pub more: bool,
+    /// There are rows that wait for nothing but a row of this claim, the one before them in their order.
+    pub behind: bool,
     pub(super) hold: Option<Hold>,
 }
 

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use trastienda_protocol::clock::SystemClock;
 use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::ids::RandomIds;
+use trastienda_protocol::systemd::Manager;
 
-use crate::activation::{Activated, Manager};
+use crate::activation::{self, Activated};
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
 use crate::local_client;
@@ -141,7 +142,7 @@ async fn serve(run: Box<Run>, mut config: Config) -> Result<(), Complaint> {
         "the agent is ready"
     );
     let manager = Manager::from_environment();
-    manager.tell("READY=1");
+    activation::tell(&manager, "READY=1");
     let stop = CancellationToken::new();
     let socket = config.socket.clone();
     // It lives when its own door answers: the thread that commits is the one that serves.
@@ -150,19 +151,19 @@ async fn serve(run: Box<Run>, mut config: Config) -> Result<(), Complaint> {
         async move { local_client::status(&socket).await.is_ok() }
     };
     let (telling, stopped) = (manager.clone(), stop.clone());
-    let watchdog = tokio::spawn(async move { telling.keep_telling(stopped, lives).await });
+    let watchdog = tokio::spawn(async move { activation::keep_telling(&telling, stopped, lives).await });
     let signal = loop {
         match signals.next().await {
             Wish::Stop(signal) => break signal,
             Wish::Reload => {
-                manager.tell("RELOADING=1");
+                activation::tell(&manager, "RELOADING=1");
                 reload(&run, &agent, &config);
-                manager.tell("READY=1");
+                activation::tell(&manager, "READY=1");
             }
         }
     };
     tracing::info!(signal, "the agent stops");
-    manager.tell("STOPPING=1");
+    activation::tell(&manager, "STOPPING=1");
     stop.cancel();
     let _ = watchdog.await;
     agent.stop().await;
@@ -278,10 +279,67 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use trastienda_protocol::heartbeat::AgentStatus;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    fn status(hub: HubState) -> OwnStatus {
+        OwnStatus {
+            agent: AgentStatus {
+                hub,
+                buffered: 12,
+                oldest_seconds: 7_260,
+                dead_letters: 3,
+                disk_bytes: 10_241,
+                version: "1.2.3".to_owned(),
+            },
+            hub_since: DateTime::from_timestamp(1_795_000_000, 0).unwrap(),
+            accepted_per_second: 1.25,
+            forwarded_per_second: 0.5,
+            full_percent: 71,
+            disk_free_bytes: 5 << 20,
+            damaged_databases: 0,
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_status_says_what_it_counts() {
+        let said = describe(&status(HubState::Down));
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "Hub:               no responde (todo se guarda y se enviará cuando vuelva), desde 2026-11-18 11:06:40 UTC",
+                "En espera:         12 (la más antigua, hace 2 h 1 min)",
+                "Ritmo:             1.2 recibidas/s, 0.5 enviadas/s (último minuto)",
+                "Cartas muertas:    3",
+                "Ocupación:         71 % del límite",
+                "Disco:             11 KiB usados, 5 MiB libres",
+                "Versión:           1.2.3",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_trouble_has_words_of_its_own() {
+        for (state, words) in [
+            (HubState::Up, "responde, desde"),
+            (HubState::Unauthorized, "RECHAZA LA CLAVE"),
+            (HubState::ProjectMismatch, "LA CLAVE ES DE OTRO PROYECTO"),
+        ] {
+            let said = describe(&status(state));
+            assert!(said.lines().next().unwrap().contains(words), "{said}");
+        }
+        let damaged = describe(&OwnStatus { damaged_databases: 2, ..status(HubState::Up) });
+        assert!(damaged.lines().last().unwrap().contains("2 (ejecute `trastienda-agent queue recover`)"));
+        let ages = [0, 59, 60, 3_599, 3_600, 86_399, 86_400, 200_000].map(age);
+        let said = ["0 s", "59 s", "1 min", "59 min", "1 h 0 min", "23 h 59 min", "1 d 0 h", "2 d 7 h"];
+        assert_eq!(ages, said);
     }
 }

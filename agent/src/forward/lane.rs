@@ -21,6 +21,8 @@ use crate::hub::HubError;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Batches that are not full leave a lane at most this often: under load they gather.
 const LINGER: Duration = Duration::from_millis(10);
+/// After walking over much that cannot go, a lane looks again at most this often.
+const FRUITLESS: Duration = Duration::from_millis(100);
 /// After the buffer could not be read or written.
 const BUFFER_PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,8 +50,8 @@ pub(super) struct Worker {
     pub(super) size: usize,
     /// Batches in a row that failed for what may be in them.
     pub(super) suspicions: u32,
-    /// When a batch that was not full was sent.
-    lately: Option<Instant>,
+    /// Before this the lane does not look for something to send.
+    rests_until: Option<Instant>,
     /// Open while the lanes may send.
     gate: watch::Sender<bool>,
 }
@@ -61,7 +63,7 @@ impl Worker {
         (core, memory): (Arc<Core>, Arc<Memory>),
         gate: watch::Sender<bool>,
     ) -> Self {
-        Self { kind, pace, core, memory, size: BATCH_OPERATIONS_MAX, suspicions: 0, lately: None, gate }
+        Self { kind, pace, core, memory, size: BATCH_OPERATIONS_MAX, suspicions: 0, rests_until: None, gate }
     }
 
     /// Nobody sends any more, from before this lane's rows are free for the others.
@@ -79,10 +81,10 @@ impl Worker {
                 open = gate.wait_for(|open| *open) => if open.is_err() { return },
                 () = stop.cancelled(), if !*gate.borrow() => return,
             }
-            if let Some(lately) = self.lately.take()
+            if let Some(until) = self.rests_until.take()
                 && !stop.is_cancelled()
             {
-                tokio::time::sleep_until(lately + LINGER).await;
+                tokio::time::sleep_until(until).await;
             }
             // Before looking: what comes afterwards is a change.
             changes.mark_unchanged();
@@ -131,12 +133,15 @@ impl Worker {
             if !claim.expired.is_empty() {
                 return Ok(Next::Again);
             }
+            if claim.more {
+                self.rests_until = Some(Instant::now() + FRUITLESS);
+            }
             let due = claim.next_run_at.map(|at| at.saturating_sub(now.timestamp_millis()).unsigned_abs());
             return Ok(Next::Idle(due.map(Duration::from_millis)));
         }
-        let Claim { operations, more, .. } = &claim;
-        if !more {
-            self.lately = Some(Instant::now());
+        let Claim { operations, more, behind, .. } = &claim;
+        if !(*more || *behind) {
+            self.rests_until = Some(Instant::now() + LINGER);
         }
         // Compressing takes milliseconds, which the runtime's threads are not to wait for.
         let sent = operations.clone();

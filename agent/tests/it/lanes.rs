@@ -1,7 +1,8 @@
 //! Which calls go first, and that they keep the order of their order.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use trastienda_protocol::batch::Kind;
@@ -71,5 +72,56 @@ async fn fresh_events_go_beside_a_backlog_but_not_before_their_order_s_older_one
     let behind = accept(&agent, "/v1/events", &event("old-2499", 2)).await;
     eventually("the fresh one arrives", async || hub.taken().contains_key(&fresh).then_some(())).await;
     assert!(!hub.taken().contains_key(&behind), "it overtook the older event of its order");
-    assert_eq!(agent.status().await["buffered"], backlog + 1);
+    agent.until("buffered", backlog + 1).await;
+}
+
+#[tokio::test]
+async fn nothing_overtakes_what_failed_before_it_in_its_order() {
+    for status in [429, 503] {
+        let mut hub = StubHub::away().await;
+        let agent = TestAgent::start(&hub).await;
+        let mut of_a = Vec::new();
+        for number in 0..4 {
+            of_a.push(accept(&agent, "/v1/events", &event("A", number)).await);
+        }
+        of_a.push(accept(&agent, "/v1/notifications", &mail(Some("A"))).await);
+        of_a.push(accept(&agent, "/v1/events", &event("A", 5)).await);
+        let of_b = accept(&agent, "/v1/events", &event("B", 1)).await;
+        // Every other call of order A fails when it comes first, and is taken the second time.
+        let failing = [of_a[0].clone(), of_a[2].clone()];
+        let seen = Mutex::new(HashSet::new());
+        hub.judge(move |operation| {
+            if failing.contains(&operation.id) && seen.lock().unwrap().insert(operation.id.clone()) {
+                (status, json!({"code": "later"}))
+            } else {
+                (202, json!({"id": operation.id}))
+            }
+        });
+        hub.come().await;
+        eventually("everything is taken", async || {
+            // Between tries time has to pass.
+            agent.clock.advance(chrono::TimeDelta::seconds(1));
+            (agent.status().await["buffered"] == 0).then_some(())
+        })
+        .await;
+        let order = hub.order();
+        let taken_of_a: Vec<&String> = order.iter().filter(|id| **id != of_b).collect();
+        assert_eq!(taken_of_a, of_a.iter().collect::<Vec<_>>(), "after {status}");
+        assert_eq!(order[0], of_b, "another order does not wait for it");
+    }
+}
+
+#[tokio::test]
+async fn a_single_order_is_handed_over_call_by_call_without_pauses() {
+    let mut hub = StubHub::away().await;
+    let agent = TestAgent::start(&hub).await;
+    let mut ids = Vec::new();
+    for number in 0..300 {
+        ids.push(accept(&agent, "/v1/events", &event("A", number)).await);
+    }
+    hub.come().await;
+    agent.until("buffered", 0).await;
+    assert_eq!(hub.order(), ids);
+    assert_eq!(hub.batch_times().len(), ids.len(), "one call of an order in a batch");
+    assert!(hub.taken().values().all(|taken| taken.times == 1));
 }

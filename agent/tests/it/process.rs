@@ -1,6 +1,8 @@
 //! The agent as the program that it is: killed, stopped, asked.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -29,6 +31,12 @@ impl Program {
             ("TRASTIENDA_LOG", "trace".to_owned()),
         ];
         Self { directory, settings }
+    }
+
+    /// Changes a setting, for every command from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) {
+        self.settings.retain(|(known, _)| *known != name);
+        self.settings.push((name, value.to_string()));
     }
 
     fn command(&self, subcommand: &str) -> Command {
@@ -66,6 +74,23 @@ impl Program {
         command.args(["-c", "trap '' XFSZ; exec \"$0\" run"]).arg(inner.get_program()).env_clear();
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         self.started(command).await
+    }
+
+    /// As systemd does that opened the socket itself.
+    pub(crate) async fn run_activated(&self, listener: &UnixListener) -> Running {
+        let inner = self.command("run");
+        let mut command = Command::new("sh");
+        // The number that the protocol begins with, for this very process.
+        let handing = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" run";
+        command.args(["-c", handing]).arg(inner.get_program()).env_clear();
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+        self.started(command).await
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
     async fn started(&self, mut command: Command) -> Running {

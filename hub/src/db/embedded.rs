@@ -171,6 +171,9 @@ impl Embedded {
     async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut command = Command::new(self.programs.join(program));
         command.args(arguments).current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
+        for variable in trastienda_protocol::systemd::VARIABLES {
+            command.env_remove(variable);
+        }
         if let Some(owner) = self.owner {
             command.uid(owner.uid).gid(owner.gid);
         }

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -55,6 +56,9 @@ struct Memory {
     feature_questions: usize,
     batch_times: Vec<Instant>,
     key: Option<ApiKey>,
+    inactive: bool,
+    /// What it says that the time is, if not the truth.
+    date: Option<String>,
     /// Lets the second half of `/v1/halves` go.
     second_half: Arc<Notify>,
 }
@@ -136,6 +140,17 @@ impl StubHub {
         self.with(|memory| memory.key = key);
     }
 
+    /// The project may not call any more.
+    pub(crate) fn deactivate(&self) {
+        self.with(|memory| memory.inactive = true);
+    }
+
+    /// The stub's clock shows this from now on.
+    pub(crate) fn set_date(&self, date: DateTime<Utc>) {
+        let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        self.with(|memory| memory.date = Some(date));
+    }
+
     pub(crate) fn set_project(&self, project: &str) {
         self.with(|memory| project.clone_into(&mut memory.project));
     }
@@ -202,7 +217,7 @@ pub(crate) fn problem(status: u16, code: &str) -> Response {
 
 fn router(memory: Shared) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/v1/project", get(project))
         .route("/v1/features", get(features))
@@ -218,7 +233,19 @@ fn router(memory: Shared) -> Router {
 fn refuse(memory: &Memory, headers: &HeaderMap) -> Option<Response> {
     let expected = memory.key.as_ref().map(|key| format!("Bearer {}", key.expose()));
     let given = headers.get("authorization").and_then(|value| value.to_str().ok());
-    (expected.is_none() || given != expected.as_deref()).then(|| problem(401, "unauthorized"))
+    if expected.is_none() || given != expected.as_deref() {
+        return Some(problem(401, "unauthorized"));
+    }
+    memory.inactive.then(|| problem(403, "project_inactive"))
+}
+
+async fn healthz(State(memory): State<Shared>) -> Response {
+    let date = memory.lock().unwrap().date.clone();
+    let mut answer = "ok".into_response();
+    if let Some(date) = date {
+        answer.headers_mut().insert("date", date.parse().unwrap());
+    }
+    answer
 }
 
 async fn project(State(memory): State<Shared>, headers: HeaderMap) -> Response {

@@ -1,6 +1,7 @@
 //! What a running hub holds: built once, handed to every handler and job.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -69,6 +70,8 @@ pub struct State {
     pub(crate) payments: OnceLock<HandOver<Jobs<false>>>,
     /// Where notifications wait for the next transaction.
     pub accepting: crate::notifications::accept::Gate,
+    /// Goes up whenever this hub did something that a page may show.
+    pub moves: AtomicU64,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -127,6 +130,7 @@ impl App {
             wakes: Arc::new(wakes),
             member: Member::default(),
             accepting: crate::notifications::accept::Gate::default(),
+            moves: AtomicU64::new(0),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
             kept,
             db,
@@ -138,6 +142,11 @@ impl App {
             metrics,
         };
         Ok((Self(Arc::new(state)), Inboxes { wakes: receiver, lanes }))
+    }
+
+    /// Notes that something happened here that a page may show.
+    pub(crate) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A new id of a kind, for now.

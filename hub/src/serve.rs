@@ -18,8 +18,8 @@ use crate::db::{self, Store, partitions};
 use crate::queue::listen;
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, systemd,
-    telemetry, webhooks,
+    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved,
+    systemd, telemetry, webhooks,
 };
 
 /// Runs the hub until it is told to stop.
@@ -131,6 +131,11 @@ async fn housekeeping(app: App) {
         if let Err(error) = db::statistics::analyze_young(&app.db).await {
             tracing::error!(%error, "young tables were not looked at");
         }
+        if seconds.is_multiple_of(60)
+            && let Err(error) = app.verifier.write_uses(&app.db).await
+        {
+            tracing::error!(%error, "when keys were last used was not written");
+        }
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {
                 tracing::error!(%error, "partitions were not made");
@@ -140,6 +145,9 @@ async fn housekeeping(app: App) {
                     error = format!("{error:#}"),
                     "what is past its retention was not looked after"
                 );
+            }
+            if let Err(error) = saved::keep(&app).await {
+                tracing::error!(error = format!("{error:#}"), "what was saved was not kept");
             }
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");

@@ -3,6 +3,7 @@
 mod agent_killed;
 mod chaos;
 mod configuration;
+mod dashboard;
 mod documented;
 mod doors;
 mod duplicate_send;
@@ -19,6 +20,7 @@ mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
+mod planted;
 mod pulled;
 mod several_hubs;
 mod verified_elsewhere;

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   build-essential pkg-config curl procps
-  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
+  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3 php8.2-pgsql
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv exim4-daemon-light

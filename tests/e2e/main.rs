@@ -1,6 +1,7 @@
 //! The whole, with real processes. Few tests, each a story; [`e2e`] is the stage.
 
 mod agent_killed;
+mod broken_disk;
 mod chaos;
 mod configuration;
 mod dashboard;

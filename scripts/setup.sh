@@ -63,5 +63,7 @@ tests/verifiers/install.sh
 tests/sdk/install.sh
 # What drives a real browser over the dashboard.
 tests/browser/install.sh
+# What asks the hub whatever its document allows, and more.
+tests/schemathesis/install.sh
 # What checks the rules for Prometheus.
 tests/promtool/install.sh

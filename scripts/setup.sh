@@ -5,11 +5,11 @@ set -euo pipefail
 
 packages=(
   build-essential pkg-config curl procps
-  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
+  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3 php8.2-pgsql
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv exim4-daemon-light
-  systemd
+  chromium fonts-dejavu-core systemd
 )
 # Node comes with npm, or Debian's two packages bring both.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -61,6 +61,8 @@ fi
 tests/verifiers/install.sh
 # Mercado Pago's own SDKs, which a test points at its simulator.
 tests/sdk/install.sh
+# What drives a real browser over the dashboard.
+tests/browser/install.sh
 # What asks the hub whatever its document allows, and more.
 tests/schemathesis/install.sh
 # What checks the rules for Prometheus.

@@ -1,6 +1,7 @@
 //! What a running hub holds: built once, handed to every handler and job.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -70,6 +71,8 @@ pub struct State {
     pub(crate) payments: OnceLock<HandOver<Jobs<false>>>,
     /// Where notifications wait for the next transaction.
     pub accepting: crate::notifications::accept::Gate,
+    /// Goes up whenever this hub did something that a page may show.
+    pub moves: AtomicU64,
     /// Places for requests.
     pub places: Places,
     /// Who acts on an event within its transaction.
@@ -131,6 +134,7 @@ impl App {
             member: Member::default(),
             places: Places::new(config.limits.requests),
             accepting: crate::notifications::accept::Gate::default(),
+            moves: AtomicU64::new(0),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
             kept,
             db,
@@ -142,6 +146,11 @@ impl App {
             metrics,
         };
         Ok((Self(Arc::new(state)), Inboxes { wakes: receiver, lanes }))
+    }
+
+    /// Notes that something happened here that a page may show.
+    pub(crate) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A new id of a kind, for now.

@@ -9,6 +9,7 @@
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
 //! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
+//! - `saved` counts what shops were spared, for the dashboard.
 //! - [`server`] accepts connections and bounds what they may cost.
 //! - [`backup`] writes and restores the database as a whole.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
@@ -36,6 +37,7 @@ pub mod projects;
 pub mod queue;
 pub mod retention;
 pub mod router;
+pub(crate) mod saved;
 pub mod seal;
 pub mod serve;
 pub mod server;

@@ -19,7 +19,7 @@ use crate::server::tls::{self, Tls};
 use crate::server::{self, Limits};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, seal,
+    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved, seal,
     systemd, telemetry, webhooks,
 };
 
@@ -134,6 +134,11 @@ async fn housekeeping(app: App) {
         if let Err(error) = db::statistics::analyze_young(&app.db).await {
             tracing::error!(%error, "young tables were not looked at");
         }
+        if seconds.is_multiple_of(60)
+            && let Err(error) = app.verifier.write_uses(&app.db).await
+        {
+            tracing::error!(%error, "when keys were last used was not written");
+        }
         if let Err(error) = seal::rotate::follow(&app).await {
             tracing::error!(%error, "whether the master key was changed was not looked at");
         }
@@ -146,6 +151,9 @@ async fn housekeeping(app: App) {
                     error = format!("{error:#}"),
                     "what is past its retention was not looked after"
                 );
+            }
+            if let Err(error) = saved::keep(&app).await {
+                tracing::error!(error = format!("{error:#}"), "what was saved was not kept");
             }
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");

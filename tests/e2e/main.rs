@@ -2,9 +2,11 @@
 
 mod agent_killed;
 mod backup;
+mod broken_disk;
 mod chaos;
 mod configuration;
 mod crowd;
+mod dashboard;
 mod documented;
 mod doors;
 mod duplicate_send;
@@ -22,6 +24,7 @@ mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
+mod planted;
 mod pulled;
 mod schema_holds;
 mod several_hubs;

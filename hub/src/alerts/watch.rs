@@ -132,9 +132,9 @@ impl Watch {
         if let (Some(post), Some(to), false) = (&self.post, &self.settings.email, trouble.is_mailed) {
             let (subject, body) = words::mail(std::slice::from_ref(&row), &[], &address(&self.app));
             let id = self.app.ids.uuid(now);
-            match post.send(&self.app, to, (id, &subject, &body)).await {
-                Ok(()) => trouble.is_mailed = true,
-                Err(_) => tracing::error!("mail about the database was not taken"),
+            trouble.is_mailed = post.send(&self.app, to, (id, &subject, &body)).await.is_ok();
+            if !trouble.is_mailed {
+                tracing::error!("mail about the database was not taken");
             }
         }
         if let (Some(to), false) = (&self.settings.webhook, trouble.is_posted) {

@@ -21,229 +21,197 @@ pub(crate) enum Tongue {
     En,
 }
 
-/// An alert in words.
-pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
-    let details = &row.details;
-    let es = tongue == Tongue::Es;
-    let text = |name: &str| details[name].as_str().unwrap_or("?");
-    let number = |name: &str| details[name].as_i64().unwrap_or(0);
-    let (shop, agent) = (text("project_name"), text("agent_id"));
-    let pick = |spanish: String, english: String| if es { spanish } else { english };
-    let (title, body) = match row.kind.as_str() {
-        "endpoint_disabled" => (
-            pick(format!("Endpoint desactivado en {shop}"), format!("Endpoint disabled in {shop}")),
-            pick(
-                format!(
-                    "{} ({}) ya no recibe nada; sus entregas esperan, ninguna se pierde.",
-                    text("endpoint_id"),
-                    text("host")
-                ),
-                format!(
-                    "{} ({}) gets nothing any more; its deliveries wait, none is lost.",
-                    text("endpoint_id"),
-                    text("host")
-                ),
-            ),
-        ),
-        "endpoint_failing" => (
-            pick(format!("Un endpoint de {shop} falla"), format!("An endpoint of {shop} fails")),
-            pick(
-                format!(
-                    "{} ({}) no acepta nada desde {}; va por el {} % del camino a quedar desactivado.",
-                    text("endpoint_id"),
-                    text("host"),
-                    text("failing_since"),
-                    number("percent")
-                ),
-                format!(
-                    "{} ({}) has taken nothing since {}; it is {} % of the way to being disabled.",
-                    text("endpoint_id"),
-                    text("host"),
-                    text("failing_since"),
-                    number("percent")
-                ),
-            ),
-        ),
-        "queue_old" if details["queue"].is_string() => (
-            pick(
-                format!("La cola {} no avanza", text("queue")),
-                format!("The queue {} does not move", text("queue")),
-            ),
-            pick(
-                format!(
-                    "Lo más viejo espera desde hace {} min; por hacer: {}.",
-                    number("seconds") / 60,
-                    number("due")
-                ),
-                format!("The oldest has waited for {} min; due: {}.", number("seconds") / 60, number("due")),
-            ),
-        ),
-        "queue_old" => (
-            pick(format!("El agente de {shop} no logra enviar"), format!("The agent of {shop} cannot send")),
-            pick(
-                format!(
-                    "El agente {agent} guarda {} llamadas; la más vieja espera desde hace {} min. Nada se pierde.",
-                    number("due"),
-                    number("seconds") / 60
-                ),
-                format!(
-                    "The agent {agent} keeps {} calls; the oldest has waited for {} min. Nothing is lost.",
-                    number("due"),
-                    number("seconds") / 60
-                ),
-            ),
-        ),
-        "provider_failing" => (
-            pick(
-                format!("{} no responde bien a {shop}", text("provider")),
-                format!("{} does not answer {shop} well", text("provider")),
-            ),
-            pick(
-                format!(
-                    "Falla desde {} ({}). Los pagos esperan y se vuelven a consultar solos.",
-                    text("failing_since"),
-                    text("failure")
-                ),
-                format!(
-                    "Failing since {} ({}). Payments wait and are asked about again by themselves.",
-                    text("failing_since"),
-                    text("failure")
-                ),
-            ),
-        ),
-        "agent_silent" => (
-            pick(format!("El agente de {shop} no da señales"), format!("The agent of {shop} is silent")),
-            pick(
-                format!("El agente {agent} habló por última vez a las {}.", text("seen_at")),
-                format!("The agent {agent} last spoke at {}.", text("seen_at")),
-            ),
-        ),
-        "mail_account_failing" => {
-            let whose = if details["project_name"].is_string() { shop } else { "hub" };
-            (
-                pick(format!("El correo de {whose} falla"), format!("The mail of {whose} fails")),
-                pick(
-                    format!(
-                        "«{}» falló {} veces seguidas; los correos esperan.",
-                        text("name"),
-                        number("failures")
-                    ),
-                    format!("\"{}\" failed {} times in a row; mails wait.", text("name"), number("failures")),
-                ),
-            )
-        }
-        "case_open" => (
-            pick(format!("Un caso de pagos espera en {shop}"), format!("A payment case waits in {shop}")),
-            pick(
-                format!("{} ({}), pedido {}.", text("case_id"), text("case_kind"), text("order_id")),
-                format!("{} ({}), order {}.", text("case_id"), text("case_kind"), text("order_id")),
-            ),
-        ),
-        "dead_letters" if details["agent_id"].is_string() => (
-            pick(
-                format!("Llamadas rechazadas en el agente de {shop}"),
-                format!("Refused calls at the agent of {shop}"),
-            ),
-            pick(
-                format!(
-                    "El agente {agent} guarda {} llamadas que el hub rechazó para siempre.",
-                    number("count")
-                ),
-                format!("The agent {agent} keeps {} calls that the hub refused for good.", number("count")),
-            ),
-        ),
-        "dead_letters" => (
-            pick(
-                format!("Se rechazó algo que {shop} daba por enviado"),
-                format!("Something that {shop} took for sent was refused"),
-            ),
-            pick(
-                format!(
-                    "En 24 horas: {} eventos, {} notificaciones.",
-                    number("events"),
-                    number("notifications")
-                ),
-                format!(
-                    "In 24 hours: {} events, {} notifications.",
-                    number("events"),
-                    number("notifications")
-                ),
-            ),
-        ),
-        "database_trouble" => database(details, es),
-        "disk_full" if details["what"] == "refused" => (
-            pick(
-                "El disco de la base de datos está lleno".to_owned(),
-                "The database's disk is full".to_owned(),
-            ),
-            pick(
-                format!(
-                    "PostgreSQL rechaza escribir, visto desde {}. Los agentes guardan lo que dicen las tiendas.",
-                    text("host")
-                ),
-                format!(
-                    "PostgreSQL refuses to write, seen from {}. Agents keep what shops say.",
-                    text("host")
-                ),
-            ),
-        ),
-        "disk_full" => (
-            pick(
-                format!("El disco de {} se llena", text("host")),
-                format!("The disk of {} fills up", text("host")),
-            ),
-            pick(
-                format!("Queda libre el {} %.", number("percent")),
-                format!("{} % is free.", number("percent")),
-            ),
-        ),
-        other => (other.to_owned(), String::new()),
-    };
-    Words { title, text: body }
+/// How one sort of alert reads: templates over its details.
+struct Entry {
+    name: &'static str,
+    es: (&'static str, &'static str),
+    en: (&'static str, &'static str),
 }
 
-fn database(details: &Value, es: bool) -> (String, String) {
-    let pick = |spanish: String, english: String| if es { spanish } else { english };
-    let (number, text) = (
-        |name: &str| details[name].as_i64().unwrap_or(0),
-        |name: &str| details[name].as_str().unwrap_or("?"),
-    );
-    match text("what") {
-        "connections" => (
-            pick(
-                "A PostgreSQL se le acaban las conexiones".to_owned(),
-                "PostgreSQL runs out of connections".to_owned(),
-            ),
-            pick(format!("En uso: {} %.", number("percent")), format!("In use: {} %.", number("percent"))),
+/// By kind, and after a slash by what of that kind it is.
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "endpoint_disabled",
+        es: (
+            "Endpoint desactivado en {{ project_name }}",
+            "{{ endpoint_id }} ({{ host }}) ya no recibe nada; sus entregas esperan, ninguna se pierde.",
         ),
-        "wraparound" => (
-            pick(
-                "PostgreSQL se acerca al límite de transacciones".to_owned(),
-                "PostgreSQL nears its limit of transactions".to_owned(),
-            ),
-            pick(
-                format!(
-                    "La más vieja tiene {} millones; a los 2147 deja de escribir. Falta un VACUUM.",
-                    number("millions")
-                ),
-                format!(
-                    "The oldest is {} million old; at 2147 it stops writing. A VACUUM is due.",
-                    number("millions")
-                ),
-            ),
+        en: (
+            "Endpoint disabled in {{ project_name }}",
+            "{{ endpoint_id }} ({{ host }}) gets nothing any more; its deliveries wait, none is lost.",
         ),
-        _ => (
-            pick("La base de datos no responde".to_owned(), "The database does not answer".to_owned()),
-            pick(
-                format!(
-                    "Visto desde {} ({}). Los agentes guardan lo que dicen las tiendas.",
-                    text("host"),
-                    text("failure")
-                ),
-                format!("Seen from {} ({}). Agents keep what shops say.", text("host"), text("failure")),
-            ),
+    },
+    Entry {
+        name: "endpoint_failing",
+        es: (
+            "Un endpoint de {{ project_name }} falla",
+            "{{ endpoint_id }} ({{ host }}) no acepta nada desde {{ failing_since }}; va por el {{ percent }} % del camino a quedar desactivado.",
         ),
-    }
+        en: (
+            "An endpoint of {{ project_name }} fails",
+            "{{ endpoint_id }} ({{ host }}) has taken nothing since {{ failing_since }}; it is {{ percent }} % of the way to being disabled.",
+        ),
+    },
+    Entry {
+        name: "queue_old/queue",
+        es: (
+            "La cola {{ queue }} no avanza",
+            "Lo más viejo espera desde hace {{ (seconds or 0) // 60 }} min; por hacer: {{ due }}.",
+        ),
+        en: (
+            "The queue {{ queue }} does not move",
+            "The oldest has waited for {{ (seconds or 0) // 60 }} min; due: {{ due }}.",
+        ),
+    },
+    Entry {
+        name: "queue_old/agent",
+        es: (
+            "El agente de {{ project_name }} no logra enviar",
+            "El agente {{ agent_id }} guarda {{ due }} llamadas; la más vieja espera desde hace {{ (seconds or 0) // 60 }} min. Nada se pierde.",
+        ),
+        en: (
+            "The agent of {{ project_name }} cannot send",
+            "The agent {{ agent_id }} keeps {{ due }} calls; the oldest has waited for {{ (seconds or 0) // 60 }} min. Nothing is lost.",
+        ),
+    },
+    Entry {
+        name: "provider_failing",
+        es: (
+            "{{ provider }} no responde bien a {{ project_name }}",
+            "Falla desde {{ failing_since }} ({{ failure }}). Los pagos esperan y se vuelven a consultar solos.",
+        ),
+        en: (
+            "{{ provider }} does not answer {{ project_name }} well",
+            "Failing since {{ failing_since }} ({{ failure }}). Payments wait and are asked about again by themselves.",
+        ),
+    },
+    Entry {
+        name: "agent_silent",
+        es: (
+            "El agente de {{ project_name }} no da señales",
+            "El agente {{ agent_id }} habló por última vez a las {{ seen_at }}.",
+        ),
+        en: (
+            "The agent of {{ project_name }} is silent",
+            "The agent {{ agent_id }} last spoke at {{ seen_at }}.",
+        ),
+    },
+    Entry {
+        name: "mail_account_failing",
+        es: (
+            "El correo de {{ project_name or 'hub' }} falla",
+            "«{{ name }}» falló {{ failures }} veces seguidas; los correos esperan.",
+        ),
+        en: (
+            "The mail of {{ project_name or 'hub' }} fails",
+            "\"{{ name }}\" failed {{ failures }} times in a row; mails wait.",
+        ),
+    },
+    Entry {
+        name: "case_open",
+        es: (
+            "Un caso de pagos espera en {{ project_name }}",
+            "{{ case_id }} ({{ case_kind }}), pedido {{ order_id or '?' }}.",
+        ),
+        en: (
+            "A payment case waits in {{ project_name }}",
+            "{{ case_id }} ({{ case_kind }}), order {{ order_id or '?' }}.",
+        ),
+    },
+    Entry {
+        name: "dead_letters/agent",
+        es: (
+            "Llamadas rechazadas en el agente de {{ project_name }}",
+            "El agente {{ agent_id }} guarda {{ count }} llamadas que el hub rechazó para siempre.",
+        ),
+        en: (
+            "Refused calls at the agent of {{ project_name }}",
+            "The agent {{ agent_id }} keeps {{ count }} calls that the hub refused for good.",
+        ),
+    },
+    Entry {
+        name: "dead_letters/hub",
+        es: (
+            "Se rechazó algo que {{ project_name }} daba por enviado",
+            "En 24 horas: {{ events }} eventos, {{ notifications }} notificaciones.",
+        ),
+        en: (
+            "Something that {{ project_name }} took for sent was refused",
+            "In 24 hours: {{ events }} events, {{ notifications }} notifications.",
+        ),
+    },
+    Entry {
+        name: "database_trouble/connections",
+        es: ("A PostgreSQL se le acaban las conexiones", "En uso: {{ percent }} %."),
+        en: ("PostgreSQL runs out of connections", "In use: {{ percent }} %."),
+    },
+    Entry {
+        name: "database_trouble/wraparound",
+        es: (
+            "PostgreSQL se acerca al límite de transacciones",
+            "La más vieja tiene {{ millions }} millones; a los 2147 deja de escribir. Falta un VACUUM.",
+        ),
+        en: (
+            "PostgreSQL nears its limit of transactions",
+            "The oldest is {{ millions }} million old; at 2147 it stops writing. A VACUUM is due.",
+        ),
+    },
+    Entry {
+        name: "database_trouble",
+        es: (
+            "La base de datos no responde",
+            "Visto desde {{ host }} ({{ failure }}). Los agentes guardan lo que dicen las tiendas.",
+        ),
+        en: (
+            "The database does not answer",
+            "Seen from {{ host }} ({{ failure }}). Agents keep what shops say.",
+        ),
+    },
+    Entry {
+        name: "disk_full/refused",
+        es: (
+            "El disco de la base de datos está lleno",
+            "PostgreSQL rechaza escribir, visto desde {{ host }}. Los agentes guardan lo que dicen las tiendas.",
+        ),
+        en: (
+            "The database's disk is full",
+            "PostgreSQL refuses to write, seen from {{ host }}. Agents keep what shops say.",
+        ),
+    },
+    Entry {
+        name: "disk_full",
+        es: ("El disco de {{ host }} se llena", "Queda libre el {{ percent }} %."),
+        en: ("The disk of {{ host }} fills up", "{{ percent }} % is free."),
+    },
+];
+
+/// Which entry tells it.
+fn name_of(kind: &str, details: &Value) -> String {
+    let what = match kind {
+        "queue_old" if details["queue"].is_string() => Some("queue"),
+        "queue_old" => Some("agent"),
+        "dead_letters" if details["agent_id"].is_string() => Some("agent"),
+        "dead_letters" => Some("hub"),
+        _ => details["what"].as_str(),
+    };
+    let named = what.map(|what| format!("{kind}/{what}"));
+    named.filter(|name| ENTRIES.iter().any(|entry| entry.name == name)).unwrap_or_else(|| kind.to_owned())
+}
+
+/// An alert in words. A detail that is missing is left out: an older hub may have opened it.
+pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
+    let name = name_of(&row.kind, &row.details);
+    let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
+        return Words { title: row.kind.clone(), text: String::new() };
+    };
+    let (title, text) = if tongue == Tongue::Es { entry.es } else { entry.en };
+    // Plain text: what shows it escapes it.
+    let render = |template: &str| {
+        minijinja::Environment::new()
+            .render_str(template, minijinja::value::Serde(&row.details))
+            .unwrap_or_else(|_| name.clone())
+    };
+    Words { title: render(title), text: render(text) }
 }
 
 /// A mail about what opened and what is over.
@@ -306,7 +274,11 @@ mod tests {
             };
             let (es, en) = (of(&row, Tongue::Es), of(&row, Tongue::En));
             assert!(es.title != kind.name && es.title != en.title && es.text != en.text, "{}", kind.name);
-            let (subject, body) = mail(&[row.clone()], &[row], "https://hub.example.com/alerts");
+            let (subject, body) = mail(
+                std::slice::from_ref(&row),
+                std::slice::from_ref(&row),
+                "https://hub.example.com/alerts",
+            );
             assert!(subject.contains("1 alertas, 1 resueltas"), "{subject}");
             assert!(body.contains(&format!("Qué hacer:  docs/runbook/{}.md", kind.name)), "{body}");
             assert!(body.contains("RESUELTO: ") && body.contains("RECOVERED: "), "{body}");

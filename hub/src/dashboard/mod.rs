@@ -32,6 +32,7 @@ mod mail;
 pub(crate) mod mask;
 mod overview;
 mod pages;
+mod saved;
 mod session;
 mod settings;
 mod shops;
@@ -76,6 +77,7 @@ pub(crate) fn router(app: &App, api: LocalApi) -> Router<App> {
         .route("/shops", post(settings::create))
         .route("/shops/{project}", get(shops::show))
         .route("/shops/{project}/audit", get(audit::list_of_shop))
+        .route("/shops/{project}/saved", get(saved::show))
         .route("/shops/{project}/settings", get(settings::show))
         .route("/shops/{project}/settings/rotate-key", post(settings::rotate_key))
         .route("/shops/{project}/settings/limits", post(settings::set_limits))

@@ -50,6 +50,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "payment.html",
     "payments.html",
     "preview.html",
+    "saved.html",
     "secret.html",
     "settings.html",
     "shop.html",

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, PgPool};
+use trastienda_hub::alerts::kinds::KINDS;
 use trastienda_hub::alerts::{Configured, Watch};
 use trastienda_hub::config::Config;
 use trastienda_protocol::webhook::Secret;
@@ -288,4 +289,19 @@ async fn a_webhook_that_fails_is_tried_again_with_the_same_id(pool: PgPool) {
         (status == "sent").then_some(())
     })
     .await;
+}
+
+#[test]
+fn every_kind_is_documented_with_what_to_do_and_its_default() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let page = std::fs::read_to_string(root.join("docs/alerts.md")).unwrap();
+    for kind in KINDS {
+        assert!(root.join(kind.runbook()).is_file(), "{} is not there", kind.runbook());
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/alerts.md does not list {}", kind.name));
+        let default = row.trim_end_matches(" |").rsplit("| ").next().unwrap_or_default();
+        let said: String = default.chars().take_while(char::is_ascii_digit).collect();
+        let expected = kind.threshold.as_ref().map(|threshold| threshold.default.to_string());
+        assert_eq!(said, expected.unwrap_or_default(), "{row}");
+    }
 }

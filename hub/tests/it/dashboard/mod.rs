@@ -3,6 +3,7 @@
 mod actions;
 mod alerts;
 mod hostile;
+mod saved;
 mod session;
 
 use axum::body::Body;

@@ -20,6 +20,7 @@ fn pages(project: &str) -> Vec<String> {
         "/payments",
         "/cases",
         "/templates",
+        "/saved",
         "/settings",
         "/audit",
         "/templates/order_confirmation",

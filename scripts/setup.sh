@@ -9,6 +9,7 @@ packages=(
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv exim4-daemon-light
+  chromium fonts-dejavu-core systemd
 )
 # Node comes with npm, or Debian's two packages bring both.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -60,5 +61,9 @@ fi
 tests/verifiers/install.sh
 # Mercado Pago's own SDKs, which a test points at its simulator.
 tests/sdk/install.sh
+# What drives a real browser over the dashboard.
+tests/browser/install.sh
+# What asks the hub whatever its document allows, and more.
+tests/schemathesis/install.sh
 # What checks the rules for Prometheus.
 tests/promtool/install.sh

@@ -5,14 +5,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use clap::Args;
 use secrecy::SecretString;
+use trastienda_protocol::webhook;
 use url::Url;
 
+use crate::alerts;
 use crate::outbound::{AllowList, Manner};
+use crate::server::{Limits, tls};
 use crate::webhooks::pull;
 
 /// Where the hub keeps its data: every command needs it.
@@ -22,6 +25,9 @@ pub struct StoreArgs {
     /// PostgreSQL under the data directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
     /// Directory for the embedded PostgreSQL and the master key that goes with it.
     #[arg(long, env = "TRASTIENDA_DATA_DIR", default_value = "/var/lib/trastienda")]
     pub data_dir: PathBuf,
@@ -29,6 +35,16 @@ pub struct StoreArgs {
     /// with the embedded PostgreSQL; required with `DATABASE_URL`.
     #[arg(long, env = "TRASTIENDA_MASTER_KEY", hide_env_values = true)]
     pub master_key: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_FILE")]
+    pub master_key_file: Option<String>,
+    /// The master key until now, while it is changed: it opens too, until `seal rotate` has sealed everything with
+    /// the new one.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD", hide_env_values = true)]
+    pub master_key_old: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD_FILE")]
+    pub master_key_old_file: Option<String>,
 }
 
 /// What the programs write about themselves.
@@ -54,6 +70,18 @@ pub struct ServeArgs {
     /// Address to listen on.
     #[arg(long, env = "TRASTIENDA_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// Certificate, in PEM, the server's own first: the hub speaks TLS itself. Read again at SIGHUP. Unset: plain HTTP.
+    #[arg(long, env = "TRASTIENDA_TLS_CERT")]
+    pub tls_cert: Option<String>,
+    /// Its private key, in PEM.
+    #[arg(long, env = "TRASTIENDA_TLS_KEY")]
+    pub tls_key: Option<String>,
+    /// Connections at once; who comes past them is told 503 `overloaded`.
+    #[arg(long, env = "TRASTIENDA_MAX_CONNECTIONS", default_value = "4096")]
+    pub max_connections: String,
+    /// Requests at once, without those that wait for something to happen; more are told 503 `overloaded`.
+    #[arg(long, env = "TRASTIENDA_MAX_REQUESTS", default_value = "512")]
+    pub max_requests: String,
     /// A second address that serves `/metrics` without a token. Unset: only with the admin token.
     #[arg(long, env = "TRASTIENDA_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
@@ -64,6 +92,9 @@ pub struct ServeArgs {
     /// Opens `/admin` and the dashboard; at least 32 characters. Unset: both answer 404.
     #[arg(long, env = "TRASTIENDA_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<String>,
     /// Private addresses that webhooks may reach, also over plain HTTP: `CIDR[:port]`, comma-separated.
     #[arg(long, env = "TRASTIENDA_OUTBOUND_ALLOW", default_value = "")]
     pub outbound_allow: String,
@@ -71,6 +102,9 @@ pub struct ServeArgs {
     /// their order. Unset: e-mail of projects without an account of their own stays `pending`.
     #[arg(long, env = "TRASTIENDA_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// A file that holds it instead; its password then is in no environment.
+    #[arg(long, env = "TRASTIENDA_SMTP_URL_FILE")]
+    pub smtp_url_file: Option<String>,
     /// Sender of e-mail that names none, as `Shop <shop@example.com>`.
     #[arg(long, env = "TRASTIENDA_MAIL_FROM", default_value = "Trastienda <no-reply@localhost.localdomain>")]
     pub mail_from: String,
@@ -78,6 +112,16 @@ pub struct ServeArgs {
     /// logged and counted.
     #[arg(long, env = "TRASTIENDA_OPERATOR_EMAIL")]
     pub operator_email: Option<String>,
+    /// Where alerts are posted, signed as any webhook; the dashboard's setting counts more. Unset: nowhere.
+    #[arg(long, env = "TRASTIENDA_ALERT_WEBHOOK_URL", hide_env_values = true)]
+    pub alert_webhook_url: Option<String>,
+    /// What they are signed with, as `whsec_…`. Required with `TRASTIENDA_ALERT_WEBHOOK_URL`.
+    #[arg(long, env = "TRASTIENDA_ALERT_WEBHOOK_SECRET", hide_env_values = true)]
+    pub alert_webhook_secret: Option<String>,
+    /// Kinds of alerts that are off or begin elsewhere than by default, as `case_open=off,queue_old=600`; the
+    /// dashboard's settings count more.
+    #[arg(long, env = "TRASTIENDA_ALERT_RULES", default_value = "")]
+    pub alert_rules: String,
     /// Mercado Pago's address; another one is for its simulator.
     #[arg(long, env = "TRASTIENDA_MERCADOPAGO_URL", default_value = "https://api.mercadopago.com")]
     pub mercadopago_url: String,
@@ -101,6 +145,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// The master key, unless it is to be read from (or made in) the data directory.
     pub master_key: Option<SecretString>,
+    /// The one that it takes the place of, while it is changed.
+    pub old_master_key: Option<SecretString>,
 }
 
 /// How log lines look.
@@ -117,6 +163,10 @@ pub enum LogFormat {
 pub struct Config {
     /// Where the hub listens.
     pub listen: SocketAddr,
+    /// What callers may cost.
+    pub limits: Limits,
+    /// Where the certificates are.
+    pub tls: Option<tls::Files>,
     /// Where `/metrics` is open.
     pub metrics_listen: Option<SocketAddr>,
     /// The address that others call.
@@ -135,6 +185,8 @@ pub struct Config {
     pub mail_from: lettre::message::Mailbox,
     /// Who is told what needs the operator.
     pub operator_email: Option<lettre::message::Mailbox>,
+    /// What alerts are told, and where else.
+    pub alerts: alerts::Configured,
     /// Mercado Pago.
     pub mercadopago_url: Url,
 }
@@ -165,6 +217,32 @@ impl Mistakes {
     fn check<T, E: fmt::Display>(&mut self, variable: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.0.push(format!("{variable}: {error}"))).ok()
     }
+
+    /// A secret that is given itself or in a file. The outer `None`: a mistake, which is noted; the inner: not given.
+    fn secret(
+        &mut self,
+        variable: &str,
+        value: Option<&String>,
+        file: Option<&String>,
+    ) -> Option<Option<String>> {
+        let value = value.filter(|value| !value.is_empty());
+        let Some(file) = file.filter(|file| !file.is_empty()) else { return Some(value.cloned()) };
+        let read = match value {
+            Some(_) => Err(format!("{variable} is set too: leave one of them out")),
+            None => read_secret(Path::new(file)),
+        };
+        self.check(&format!("{variable}_FILE"), read).map(Some)
+    }
+}
+
+/// What a secret's file holds, without the white space around it: editors end a file with a line end.
+fn read_secret(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {}", file.display(), error.kind()))?;
+    match text.trim() {
+        "" => Err(format!("{} is empty", file.display())),
+        secret => Ok(secret.to_owned()),
+    }
 }
 
 impl StoreArgs {
@@ -176,12 +254,16 @@ impl StoreArgs {
     }
 
     fn check_into(&self, mistakes: &mut Mistakes) -> Option<StoreConfig> {
-        let database = match self.database_url.as_deref().filter(|url| !url.is_empty()) {
+        let url =
+            mistakes.secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref());
+        let database = url.and_then(|url| match url {
             None => Some(Database::Embedded(self.data_dir.join("postgresql"))),
-            Some(url) => mistakes.check("DATABASE_URL", database_url(url)),
-        };
-        let master_key = match self.master_key.as_deref().filter(|key| !key.is_empty()) {
-            Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(key)).map(Some),
+            Some(url) => mistakes.check("DATABASE_URL", database_url(&url)),
+        });
+        let key =
+            mistakes.secret("TRASTIENDA_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref());
+        let master_key_now = key.and_then(|key| match key {
+            Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(&key)).map(Some),
             None if matches!(database, Some(Database::External(_))) => {
                 mistakes.0.push(
                     "TRASTIENDA_MASTER_KEY: is required with DATABASE_URL; make one with `openssl rand -base64 32` and keep it safe"
@@ -190,8 +272,17 @@ impl StoreArgs {
                 None
             }
             None => Some(None),
-        };
-        Some(StoreConfig { database: database?, data_dir: self.data_dir.clone(), master_key: master_key? })
+        });
+        let (old, old_file) = (self.master_key_old.as_ref(), self.master_key_old_file.as_ref());
+        let old_master_key = mistakes.secret("TRASTIENDA_MASTER_KEY_OLD", old, old_file).and_then(|key| {
+            optional(key.map(|key| mistakes.check("TRASTIENDA_MASTER_KEY_OLD", master_key(&key))))
+        });
+        Some(StoreConfig {
+            database: database?,
+            data_dir: self.data_dir.clone(),
+            master_key: master_key_now?,
+            old_master_key: old_master_key?,
+        })
     }
 }
 
@@ -220,17 +311,40 @@ impl ServeArgs {
         self.log.check_into(&mut mistakes);
         let listen = mistakes.check("TRASTIENDA_LISTEN", socket_address(&self.listen));
         let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let limits = self.check_limits(&mut mistakes);
+        let tls = match (set(&self.tls_cert), set(&self.tls_key)) {
+            (None, None) => Some(None),
+            (Some(certificates), Some(key)) => {
+                Some(Some(tls::Files { certificates: certificates.into(), key: key.into() }))
+            }
+            (Some(_), None) => {
+                mistakes.check("TRASTIENDA_TLS_KEY", Err("is needed with TRASTIENDA_TLS_CERT"))
+            }
+            (None, Some(_)) => {
+                mistakes.check("TRASTIENDA_TLS_CERT", Err("is needed with TRASTIENDA_TLS_KEY"))
+            }
+        };
         let metrics_listen = set(&self.metrics_listen)
             .map(|text| mistakes.check("TRASTIENDA_METRICS_LISTEN", socket_address(&text)));
         let public_url = match set(&self.public_url) {
             Some(text) => mistakes.check("TRASTIENDA_PUBLIC_URL", http_url(&text)),
-            None => listen.and_then(|listen| Url::parse(&format!("http://{listen}")).ok()),
+            None => listen.and_then(|listen| {
+                let scheme = if matches!(tls, Some(Some(_))) { "https" } else { "http" };
+                Url::parse(&format!("{scheme}://{listen}")).ok()
+            }),
         };
+        let token = mistakes.secret(
+            "TRASTIENDA_ADMIN_TOKEN",
+            self.admin_token.as_ref(),
+            self.admin_token_file.as_ref(),
+        );
         let admin_token =
-            set(&self.admin_token).map(|token| mistakes.check("TRASTIENDA_ADMIN_TOKEN", admin_token(token)));
+            token.flatten().map(|token| mistakes.check("TRASTIENDA_ADMIN_TOKEN", admin_token(token)));
         let outbound_allow =
             mistakes.check("TRASTIENDA_OUTBOUND_ALLOW", self.outbound_allow.parse::<AllowList>());
-        let smtp_url = set(&self.smtp_url).map(|url| mistakes.check("TRASTIENDA_SMTP_URL", smtp_url(url)));
+        let urls =
+            mistakes.secret("TRASTIENDA_SMTP_URL", self.smtp_url.as_ref(), self.smtp_url_file.as_ref());
+        let smtp_url = urls.flatten().map(|url| mistakes.check("TRASTIENDA_SMTP_URL", smtp_url(url)));
         let mail_from =
             self.mail_from.parse().map_err(|_| "must be an address, as `Shop <shop@example.com>`");
         let mail_from = mistakes.check("TRASTIENDA_MAIL_FROM", mail_from);
@@ -238,10 +352,15 @@ impl ServeArgs {
             let address = text.parse().map_err(|_| "must be an address, as `ops@example.com`");
             mistakes.check("TRASTIENDA_OPERATOR_EMAIL", address)
         });
+        let alert_webhook =
+            alert_webhook(&mut mistakes, set(&self.alert_webhook_url), set(&self.alert_webhook_secret));
+        let alert_rules = mistakes.check("TRASTIENDA_ALERT_RULES", self.alert_rules.parse::<alerts::Rules>());
         let mercadopago_url = mistakes.check("TRASTIENDA_MERCADOPAGO_URL", http_url(&self.mercadopago_url));
         let config = (|| {
             Some(Config {
                 listen: listen?,
+                limits: limits?,
+                tls: tls?,
                 metrics_listen: optional(metrics_listen)?,
                 public_url: public_url?,
                 admin_token: optional(admin_token)?,
@@ -251,6 +370,12 @@ impl ServeArgs {
                 smtp_url: optional(smtp_url)?,
                 mail_from: mail_from?,
                 operator_email: optional(operator_email)?,
+                alerts: alerts::Configured {
+                    webhook: alert_webhook,
+                    rules: alert_rules?,
+                    data_dir: Some(self.store.data_dir.clone()),
+                    is_watching: true,
+                },
                 mercadopago_url: mercadopago_url?,
             })
         })();
@@ -259,6 +384,19 @@ impl ServeArgs {
             _ => Err(ConfigErrors(mistakes.0)),
         }
     }
+}
+
+impl ServeArgs {
+    fn check_limits(&self, mistakes: &mut Mistakes) -> Option<Limits> {
+        let connections = mistakes.check("TRASTIENDA_MAX_CONNECTIONS", number_of(&self.max_connections));
+        let requests = mistakes.check("TRASTIENDA_MAX_REQUESTS", number_of(&self.max_requests));
+        Some(Limits { connections: connections?, requests: requests?, ..Limits::default() })
+    }
+}
+
+fn number_of(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| format!("must be a number from 1 to 1000000, not `{text}`"))
 }
 
 /// Unset is fine, set and wrong is not.
@@ -310,6 +448,21 @@ fn admin_token(token: String) -> Result<SecretString, String> {
     Ok(SecretString::from(token))
 }
 
+/// Both or neither. The values are not repeated: an address may hold a token.
+fn alert_webhook(
+    mistakes: &mut Mistakes,
+    url: Option<String>,
+    secret: Option<String>,
+) -> Option<(Url, webhook::Secret)> {
+    const SECRET: &str = "TRASTIENDA_ALERT_WEBHOOK_SECRET";
+    let url = mistakes.check("TRASTIENDA_ALERT_WEBHOOK_URL", http_url(&url?))?;
+    let Some(secret) = secret else {
+        mistakes.0.push(format!("{SECRET}: is required with TRASTIENDA_ALERT_WEBHOOK_URL; make one with `echo whsec_$(openssl rand -base64 32)`"));
+        return None;
+    };
+    Some((url, mistakes.check(SECRET, webhook::Secret::parse(&secret))?))
+}
+
 fn smtp_url(text: String) -> Result<SecretString, String> {
     crate::notifications::smtp::check_urls(&text)?;
     Ok(SecretString::from(text))
@@ -318,6 +471,7 @@ fn smtp_url(text: String) -> Result<SecretString, String> {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -381,6 +535,67 @@ mod tests {
             ]
         );
         assert!(!lines.join(" ").contains("hunter2") && !lines.join(" ").contains("secret"));
+    }
+
+    #[test]
+    fn every_secret_may_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name).to_string_lossy().into_owned();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let key = "dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=";
+        let (url, key) = (file("url", "postgres://u:hunter2@h/d\n"), file("key", &format!("{key}\n")));
+        let (token, smtp) = (file("token", &"t".repeat(32)), file("smtp", "smtp://u:p@h\r\n"));
+        let given = [
+            "--database-url-file",
+            &url,
+            "--master-key-file",
+            &key,
+            "--admin-token-file",
+            &token,
+            "--smtp-url-file",
+            &smtp,
+        ];
+        let command = Cli::command().mut_args(|argument| argument.env(None));
+        let matches = command.get_matches_from(std::iter::once(&"hub").chain(&given));
+        let (config, store) = Cli::from_arg_matches(&matches).unwrap().serve.check().unwrap();
+        let Database::External(found) = store.database else { panic!("not the file's database") };
+        assert_eq!(found.expose_secret(), "postgres://u:hunter2@h/d");
+        assert_eq!(config.admin_token.unwrap().expose_secret(), "t".repeat(32));
+        assert_eq!(config.smtp_url.unwrap().expose_secret(), "smtp://u:p@h");
+        assert!(store.master_key.is_some());
+    }
+
+    #[test]
+    fn a_secret_s_file_that_is_wrong_has_a_line_without_what_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+        std::fs::write(path("empty"), "\n").unwrap();
+        std::fs::write(path("short"), "hunter2").unwrap();
+        let lines = lines(&[
+            "--database-url-file",
+            &path("none"),
+            "--master-key",
+            "x",
+            "--master-key-file",
+            &path("short"),
+            "--admin-token-file",
+            &path("short"),
+            "--smtp-url-file",
+            &path("empty"),
+        ]);
+        let starts = [
+            "DATABASE_URL_FILE: cannot read ",
+            "TRASTIENDA_MASTER_KEY_FILE: TRASTIENDA_MASTER_KEY is set too",
+            "TRASTIENDA_ADMIN_TOKEN: must have at least 32",
+            "TRASTIENDA_SMTP_URL_FILE: ",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{lines:?}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start) && !line.contains("hunter2"), "{line}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::app::App;
 
@@ -13,12 +13,13 @@ const EVERY: Duration = Duration::from_secs(10);
 const COUNT_MAX: i64 = 10_000;
 
 /// The queues that need nothing but their own table: what is due in each.
-const QUEUES: [(&str, &str); 5] = [
+const QUEUES: [(&str, &str); 6] = [
     ("webhook_replays", "webhook_replays where finished_at is null"),
     ("emails", "notifications where status = 'pending' and channel = 'email'"),
     ("payments", "payment_transactions where action is not null"),
     ("payment_notices", "payment_notices where status = 'pending'"),
     ("operator_mails", "operator_mails where status = 'pending'"),
+    ("alert_webhooks", "alert_webhooks where status = 'pending'"),
 ];
 
 /// Keeps the gauges up to date until the program is to stop.
@@ -34,21 +35,73 @@ pub async fn run(app: App) {
     }
 }
 
+/// What is due in a queue.
+#[derive(Debug)]
+pub(crate) struct QueueSeen {
+    pub(crate) name: &'static str,
+    pub(crate) due: i64,
+    pub(crate) oldest: Option<DateTime<Utc>>,
+}
+
+impl QueueSeen {
+    /// How long the oldest has been due.
+    pub(crate) fn age_seconds(&self, now: DateTime<Utc>) -> i64 {
+        self.oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0))
+    }
+
+    fn show(&self, now: DateTime<Utc>) {
+        metrics::gauge!("trastienda_queue_due", "queue" => self.name).set(float(self.due));
+        metrics::gauge!("trastienda_queue_oldest_due_seconds", "queue" => self.name)
+            .set(float(self.age_seconds(now)));
+    }
+}
+
 /// Brings all gauges up to date.
 pub async fn look(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
-    for (queue, rows) in QUEUES {
+    let mut conn = db.acquire().await?;
+    for queue in list_own(&mut conn, now).await? {
+        queue.show(now);
+    }
+    let endpoints = get_endpoints(&mut conn, now).await?;
+    endpoints.queue.show(now);
+    metrics::gauge!("trastienda_webhook_deliveries_held").set(float(endpoints.held));
+    metrics::gauge!("trastienda_webhook_endpoints_disabled").set(float(endpoints.disabled));
+    for (state, count) in endpoints.circuits {
+        metrics::gauge!("trastienda_webhook_circuits", "state" => state).set(float(count));
+    }
+    Ok(())
+}
+
+/// What is due in every queue: of deliveries those that could go.
+pub(crate) async fn list_queues(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<QueueSeen>> {
+    let mut queues = list_own(conn, now).await?;
+    queues.push(get_endpoints(conn, now).await?.queue);
+    Ok(queues)
+}
+
+async fn list_own(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<QueueSeen>> {
+    let mut queues = Vec::new();
+    for (name, rows) in QUEUES {
         // Made of the constants above.
         let statement = format!(
             "select count(*), min(run_at) from (select run_at from {rows} and lease_token is null and run_at <= $1 limit $2) due"
         );
         let query = sqlx::query_as::<_, (i64, Option<DateTime<Utc>>)>(AssertSqlSafe(statement));
-        let (due, oldest) = query.bind(now).bind(COUNT_MAX).fetch_one(db).await?;
-        show_queue(queue, due, oldest, now);
+        let (due, oldest) = query.bind(now).bind(COUNT_MAX).fetch_one(&mut *conn).await?;
+        queues.push(QueueSeen { name, due, oldest });
     }
-    look_at_endpoints(db, now).await
+    Ok(queues)
 }
 
-async fn look_at_endpoints(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> {
+/// Deliveries and the endpoints that they wait for.
+struct Endpoints {
+    queue: QueueSeen,
+    held: i64,
+    disabled: i64,
+    circuits: [(&'static str, i64); 3],
+}
+
+async fn get_endpoints(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Endpoints> {
     let row = sqlx::query!(
         r#"
         with endpoints as (
@@ -79,21 +132,14 @@ async fn look_at_endpoints(db: &PgPool, now: DateTime<Utc>) -> sqlx::Result<()> 
         now,
         COUNT_MAX,
     )
-    .fetch_one(db)
+    .fetch_one(conn)
     .await?;
-    show_queue("deliveries", row.due, row.oldest, now);
-    metrics::gauge!("trastienda_webhook_deliveries_held").set(float(row.held));
-    metrics::gauge!("trastienda_webhook_endpoints_disabled").set(float(row.disabled));
-    for (state, count) in [("closed", row.closed), ("open", row.open), ("half_open", row.half_open)] {
-        metrics::gauge!("trastienda_webhook_circuits", "state" => state).set(float(count));
-    }
-    Ok(())
-}
-
-fn show_queue(queue: &'static str, due: i64, oldest: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-    let age = oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0));
-    metrics::gauge!("trastienda_queue_due", "queue" => queue).set(float(due));
-    metrics::gauge!("trastienda_queue_oldest_due_seconds", "queue" => queue).set(float(age));
+    Ok(Endpoints {
+        queue: QueueSeen { name: "deliveries", due: row.due, oldest: row.oldest },
+        held: row.held,
+        disabled: row.disabled,
+        circuits: [("closed", row.closed), ("open", row.open), ("half_open", row.half_open)],
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and seconds, far under 2^52")]

@@ -8,11 +8,16 @@
 //!   all its SQL is in its `store.rs`. `projects` ← `events` ← `webhooks`; `notifications` and `payments` use
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
-//! - [`operator`] tells the operator what needs a person.
+//! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
+//! - `saved` counts what shops were spared, for the dashboard.
+//! - [`server`] accepts connections and bounds what they may cost.
+//! - [`backup`] writes and restores the database as a whole.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
 pub mod agents;
+pub mod alerts;
 pub mod app;
+pub mod backup;
 pub mod batch;
 pub mod cli;
 pub mod config;
@@ -32,8 +37,11 @@ pub mod projects;
 pub mod queue;
 pub mod retention;
 pub mod router;
+pub(crate) mod saved;
 pub mod seal;
 pub mod serve;
+pub mod server;
 pub mod shutdown;
+mod systemd;
 pub mod telemetry;
 pub mod webhooks;

@@ -141,6 +141,8 @@ define_ids! {
     RefundId = "rfd";
     /// A difference between what a provider and the hub know, for a person to close.
     CaseId = "cas";
+    /// Something that the operator is alerted of.
+    AlertId = "alr";
 }
 
 #[cfg(test)]

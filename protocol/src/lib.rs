@@ -2,7 +2,8 @@
 //!
 //! The hub, the agent and the PHP extension share ids, the API key's format, the bodies that callers
 //! send, the problem documents that answer them and the webhook signature. All of it is pure: no
-//! runtime, no database, no files; time and randomness are arguments ([`clock`], [`ids::IdSource`]).
+//! runtime, no database, no files; time and randomness are arguments ([`clock`], [`ids::IdSource`]). The exception is
+//! [`systemd`]: both programs tell it the same things, by one datagram each.
 //!
 //! Invariants:
 //! - A body is checked by the same code wherever it is accepted, so the agent refuses at once what
@@ -28,5 +29,6 @@ pub mod payment;
 pub mod prefer;
 pub mod problem;
 pub mod pull;
+pub mod systemd;
 pub mod time;
 pub mod webhook;

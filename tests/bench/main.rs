@@ -1,10 +1,12 @@
 //! `make bench`: what things cost, beside what they would have cost otherwise, in the same run.
 //!
 //! Medians of several runs with their range. Timings decide nothing: this prints, and never fails because something was
-//! slow. `bench calls`, `bench depth`, `bench webhooks [ROW]`, `bench payments` and `bench mail` run a part.
+//! slow. `bench calls`, `bench depth`, `bench webhooks [ROW]`, `bench payments`, `bench mail` and `bench lists` run a
+//! part.
 
 mod calls;
 mod depth;
+mod lists;
 mod mail;
 mod payments;
 mod report;
@@ -38,6 +40,8 @@ enum Part {
     Payments,
     /// Mail taken and sent.
     Mail,
+    /// The dashboard's lists over a million rows of each.
+    Lists,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +74,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wants(Part::Mail) {
         mail::measure(1).await?;
+    }
+    if wants(Part::Lists) {
+        lists::measure(1).await?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub use catcher::Catcher;
 pub use dice::Dice;
 pub use directory::{Directory, processes_of};
 pub use fleet::{Fleet, post_events};
-pub use hub::{Hub, Project, client};
+pub use hub::{Hub, MASTER_KEY, Project, client};
 pub use layer::{DiskFault, Layer, Loss, PowerCut};
 pub use mail_story::{Mails, mails_through_kills};
 pub use postgres::Postgres;

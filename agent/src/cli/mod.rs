@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use trastienda_protocol::clock::SystemClock;
 use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::ids::RandomIds;
+use trastienda_protocol::systemd::Manager;
 
-use crate::activation::{Activated, Manager};
+use crate::activation::{self, Activated};
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
 use crate::local_client;
@@ -143,7 +144,7 @@ async fn serve(run: Box<Run>, mut config: Config) -> Result<(), Complaint> {
         "the agent is ready"
     );
     let manager = Manager::from_environment();
-    manager.tell("READY=1");
+    activation::tell(&manager, "READY=1");
     let stop = CancellationToken::new();
     let socket = config.socket.clone();
     // It lives when its own door answers: the thread that commits is the one that serves.
@@ -152,19 +153,19 @@ async fn serve(run: Box<Run>, mut config: Config) -> Result<(), Complaint> {
         async move { local_client::status(&socket).await.is_ok() }
     };
     let (telling, stopped) = (manager.clone(), stop.clone());
-    let watchdog = tokio::spawn(async move { telling.keep_telling(stopped, lives).await });
+    let watchdog = tokio::spawn(async move { activation::keep_telling(&telling, stopped, lives).await });
     let signal = loop {
         match signals.next().await {
             Wish::Stop(signal) => break signal,
             Wish::Reload => {
-                manager.tell("RELOADING=1");
+                activation::tell(&manager, "RELOADING=1");
                 reload(&run, &agent, &config);
-                manager.tell("READY=1");
+                activation::tell(&manager, "READY=1");
             }
         }
     };
     tracing::info!(signal, "the agent stops");
-    manager.tell("STOPPING=1");
+    activation::tell(&manager, "STOPPING=1");
     stop.cancel();
     let _ = watchdog.await;
     agent.stop().await;

@@ -17,6 +17,7 @@
 
 mod account;
 mod actions;
+mod alerts;
 mod assets;
 mod audit;
 mod charts;
@@ -31,6 +32,7 @@ mod mail;
 pub(crate) mod mask;
 mod overview;
 mod pages;
+mod saved;
 mod session;
 mod settings;
 mod shops;
@@ -63,6 +65,11 @@ pub(crate) fn router(app: &App, api: LocalApi) -> Router<App> {
         .route("/live", get(live::stream))
         .route("/logout", post(session::log_out))
         .route("/audit", get(audit::list))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/test", post(alerts::test))
+        .route("/alerts/email", post(alerts::set_email))
+        .route("/alerts/webhook", post(alerts::set_webhook))
+        .route("/alerts/rules/{kind}", post(alerts::set_rule))
         .route("/account", get(account::show))
         .route("/account/operators", post(account::put))
         .route("/account/operators/{name}/delete", post(account::delete))
@@ -70,6 +77,7 @@ pub(crate) fn router(app: &App, api: LocalApi) -> Router<App> {
         .route("/shops", post(settings::create))
         .route("/shops/{project}", get(shops::show))
         .route("/shops/{project}/audit", get(audit::list_of_shop))
+        .route("/shops/{project}/saved", get(saved::show))
         .route("/shops/{project}/settings", get(settings::show))
         .route("/shops/{project}/settings/rotate-key", post(settings::rotate_key))
         .route("/shops/{project}/settings/limits", post(settings::set_limits))

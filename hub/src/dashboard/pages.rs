@@ -30,6 +30,7 @@ macro_rules! sources {
 
 const SOURCES: &[(&str, &str)] = sources![
     "account.html",
+    "alerts.html",
     "audit.html",
     "base.html",
     "cases.html",
@@ -49,6 +50,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "payment.html",
     "payments.html",
     "preview.html",
+    "saved.html",
     "secret.html",
     "settings.html",
     "shop.html",

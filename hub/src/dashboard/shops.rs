@@ -3,12 +3,12 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::json;
-use trastienda_protocol::ids::Id as _;
 
 use super::desk::{Call, Desk, shop_json};
+use super::mask;
 use super::session::Operator;
-use super::{mask, store};
 use crate::http::Result;
+use crate::{agents, webhooks};
 
 pub(super) async fn show(
     State(desk): State<Desk>,
@@ -26,10 +26,14 @@ pub(super) async fn show(
     }
     let payments = desk.call(&operator, &shop, Call::get("/v1/payments?limit=8")).await?;
     let mut conn = desk.app.db.acquire().await?;
-    let agents = store::list_agents(&mut conn, shop.project.id.uuid()).await?;
+    let now = desk.app.clock.now();
+    let agents = agents::list_agents(&mut conn, shop.project.id, now).await?;
+    let (waiting, oldest) = webhooks::store::get_pulled_backlog(&mut conn, shop.project.id, now).await?;
+    let behind =
+        json!({"waiting": waiting, "seconds": oldest.map_or(0, |at| (now - at).num_seconds().max(0))});
     let context = json!({
         "shop": shop_json(&shop), "section": "shop", "about": about, "events": events["data"], "failed": failed["data"],
-        "mails": mails["data"], "payments": payments["data"], "agents": agents,
+        "mails": mails["data"], "payments": payments["data"], "agents": agents, "behind": behind,
     });
     desk.page(&operator, "shop.html", context)
 }

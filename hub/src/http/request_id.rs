@@ -37,6 +37,10 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     finish_problem(&mut response, &id);
+    // Reading moves nothing; a link that is opened leads elsewhere, and is noted.
+    if !method.is_safe() || response.status().is_redirection() {
+        app.moved();
+    }
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     let labels = [("route", route.clone()), ("method", method.to_string()), ("status", status.to_string())];

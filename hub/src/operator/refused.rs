@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use trastienda_protocol::problem::Problem;
 
 use super::{Alert, tell};
+use crate::alerts::kinds;
 use crate::app::App;
 use crate::projects::model::Project;
 
@@ -26,7 +27,7 @@ pub(crate) async fn tell_refused(
     app: &App,
     conn: &mut PgConnection,
     refused: &Refused<'_>,
-) -> sqlx::Result<()> {
+) -> anyhow::Result<()> {
     let Refused { project, kind, id, listed_at, problem, at } = refused;
     metrics::counter!("trastienda_refused_after_acknowledgement_total", "kind" => *kind).increment(1);
     let pointers: Vec<&str> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
@@ -42,7 +43,7 @@ pub(crate) async fn tell_refused(
          What was refused and why:  GET {listed_at}\n",
     );
     let alert = Alert {
-        kind: "refused_after_acknowledgement",
+        kind: kinds::DEAD_LETTERS.name,
         key: format!("refused:{kind}:{}:{}", project.id, at.date_naive()),
         subject: format!("Trastienda: algo que {name} había dado por enviado se rechaza"),
         body,

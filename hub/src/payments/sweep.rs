@@ -17,7 +17,7 @@ use super::calls::Calls;
 use super::credentials;
 use super::lanes::{self, Side};
 use super::provider::{self, CallError, Snapshot};
-use super::store::{self, ClaimedAccount};
+use super::store::{self, ClaimedAccount, NextSweep};
 use super::{schedule, settle, waiters, work};
 use crate::app::App;
 use crate::events;
@@ -53,8 +53,8 @@ pub(crate) struct Done {
 enum Answer {
     /// What changed, and up to when that is all.
     Changed { snapshots: Vec<(PaymentId, Snapshot)>, until: DateTime<Utc> },
-    /// The provider did not say: later.
-    Retry(DateTime<Utc>),
+    /// The provider did not say, and how it failed if it was asked: later.
+    Retry(DateTime<Utc>, Option<&'static str>),
 }
 
 impl Queue for Sweeps {
@@ -73,7 +73,7 @@ impl Queue for Sweeps {
             Err(error) => {
                 let project = ProjectId::from_uuid(account.project_id);
                 tracing::warn!(project.id = %project, provider = account.provider, error = format!("{error:#}"), "the account was not asked what changed");
-                (Answer::Retry(self.0.clock.now() + EVERY), None)
+                (Answer::Retry(self.0.clock.now() + EVERY, Some("error")), None)
             }
         };
         Done { account, owner, answer }
@@ -95,7 +95,7 @@ async fn ask(app: &App, account: &ClaimedAccount) -> anyhow::Result<(Answer, Opt
     let credentials = opened.context("the account is gone")?;
     let pass = match lanes::enter(app, project, provider.name(), Side::Back, Sweeps::NAME) {
         Ok(pass) => pass,
-        Err(at) => return Ok((Answer::Retry(at), None)),
+        Err(at) => return Ok((Answer::Retry(at, None), None)),
     };
     let mut calls = Calls::on(pass);
     let now = app.clock.now();
@@ -115,9 +115,11 @@ async fn ask(app: &App, account: &ClaimedAccount) -> anyhow::Result<(Answer, Opt
             Ok(None) if width > SPAN_MIN => width = (width / 2).max(SPAN_MIN),
             Ok(None) => anyhow::bail!("more payments changed at once than can be read"),
             Err(CallError::Busy { retry_after }) => {
-                return Ok((Answer::Retry(schedule::after_busy(2, retry_after, now)), None));
+                return Ok((Answer::Retry(schedule::after_busy(2, retry_after, now), Some("busy")), None));
             }
-            Err(_) => return Ok((Answer::Retry(schedule::after_unknown(2, now)), None)),
+            Err(error) => {
+                return Ok((Answer::Retry(schedule::after_unknown(2, now), Some(failure(&error))), None));
+            }
         }
     }
     let until = from.min(now).max(known);
@@ -133,14 +135,25 @@ fn ours(snapshot: Snapshot) -> Option<(PaymentId, Snapshot)> {
 
 async fn write(app: &App, done: &Done) -> anyhow::Result<()> {
     let now = app.clock.now();
-    let (sweep_at, swept_until) = match &done.answer {
-        Answer::Retry(at) => (*at, None),
+    let next = match &done.answer {
+        Answer::Retry(at, failure) => NextSweep { sweep_at: *at, swept_until: None, failure: *failure },
         Answer::Changed { snapshots, until } => {
             take_in(app, done, snapshots).await?;
-            (now + EVERY, Some(*until))
+            NextSweep { sweep_at: now + EVERY, swept_until: Some(*until), failure: None }
         }
     };
-    Ok(store::release_account(&app.db, &done.account, sweep_at, swept_until).await?)
+    Ok(store::release_account(&app.db, &done.account, next, now).await?)
+}
+
+/// In a word: what the provider said may be long.
+fn failure(error: &CallError) -> &'static str {
+    match error {
+        CallError::Busy { .. } => "busy",
+        CallError::NotReached(_) => "not_reached",
+        CallError::Unknown(_) => "unknown",
+        CallError::Unauthorized { .. } => "unauthorized",
+        CallError::Refused { .. } | CallError::NotFound => "refused",
+    }
 }
 
 /// Takes in what is new of payments that are pending. An error means that the database is away.

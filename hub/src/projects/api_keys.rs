@@ -121,6 +121,23 @@ pub(crate) async fn find_key(
     }))
 }
 
+/// Notes when keys were last used, in seconds since 1970.
+pub(super) async fn write_uses(db: &sqlx::PgPool, key_ids: &[String], seconds: &[i64]) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update api_keys k
+        set last_used_at = greatest(k.last_used_at, to_timestamp(used.at))
+        from unnest($1::text[], $2::bigint[]) as used (key_id, at)
+        where k.key_id = used.key_id
+        "#,
+        key_ids,
+        seconds,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@
 //!   runs at a time per key id.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,6 +47,15 @@ struct Verified {
     expires_at: Option<DateTime<Utc>>,
     context: Arc<ProjectContext>,
     generation: u64,
+    /// When it was last used, and what of that is written, in seconds since 1970.
+    used: Uses,
+}
+
+/// Noted with every request, written once in a while.
+#[derive(Debug, Default)]
+struct Uses {
+    last: AtomicI64,
+    written: AtomicI64,
 }
 
 #[derive(Default)]
@@ -110,11 +119,13 @@ impl Verifier {
     ) -> Result<Arc<ProjectContext>, Rejected> {
         let digest = hmac_sha256(&self.digest_key, &[key.secret().as_bytes()]);
         if let Some(verified) = self.trusted(key, &digest, now) {
+            verified.used.last.store(now.timestamp(), Ordering::Relaxed);
             return active(&verified.context);
         }
         let gate = self.gate(key.key_id());
         let _turn = gate.turn.lock().await;
         if let Some(verified) = self.trusted(key, &digest, now) {
+            verified.used.last.store(now.timestamp(), Ordering::Relaxed);
             return active(&verified.context);
         }
         let generation = self.generation.load(Ordering::SeqCst);
@@ -145,12 +156,36 @@ impl Verifier {
             expires_at: stored.expires_at,
             context: context.clone(),
             generation,
+            used: Uses { last: AtomicI64::new(now.timestamp()), written: AtomicI64::new(0) },
         };
         self.verified
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key.key_id().to_owned(), Arc::new(verified));
         active(&context)
+    }
+
+    /// Writes when keys were last used, as far as that is news.
+    pub async fn write_uses(&self, db: &PgPool) -> sqlx::Result<()> {
+        let known: Vec<(String, Arc<Verified>)> = {
+            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
+            verified.iter().map(|(key_id, verified)| (key_id.clone(), verified.clone())).collect()
+        };
+        let news = known.iter().filter_map(|(key_id, verified)| {
+            let last = verified.used.last.load(Ordering::Relaxed);
+            (last > verified.used.written.load(Ordering::Relaxed)).then_some((key_id.clone(), last))
+        });
+        let (key_ids, seconds): (Vec<String>, Vec<i64>) = news.unzip();
+        if key_ids.is_empty() {
+            return Ok(());
+        }
+        api_keys::write_uses(db, &key_ids, &seconds).await?;
+        for (_, verified) in known {
+            let last = verified.used.last.load(Ordering::Relaxed);
+            // What came meanwhile is at most as late as the next writing.
+            verified.used.written.store(last, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// What is remembered, if nothing has changed since.

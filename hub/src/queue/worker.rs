@@ -55,7 +55,7 @@ pub fn start<Q: Queue>(app: &App, queue: Q) -> HandOver<Q> {
     let hand_over = HandOver::new(&queue, &slots, &done_sender, app.shutdown.token.clone());
     let done_receiver = Arc::new(tokio::sync::Mutex::new(done_receiver));
     for _ in 0..Q::WRITERS {
-        app.shutdown.spawn(finish_loop(queue.clone(), done_receiver.clone()));
+        app.shutdown.spawn(finish_loop(app.clone(), queue.clone(), done_receiver.clone()));
     }
     app.shutdown.spawn(claim_loop(app.clone(), queue, slots, done_sender));
     hand_over
@@ -118,6 +118,7 @@ async fn claim_loop<Q: Queue>(
 }
 
 async fn finish_loop<Q: Queue>(
+    app: App,
     queue: Arc<Q>,
     done: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Q::Done>>>,
 ) {
@@ -149,6 +150,7 @@ async fn finish_loop<Q: Queue>(
             }
             tokio::time::sleep(PAUSE).await;
         }
+        app.moved();
         batch.clear();
     }
 }

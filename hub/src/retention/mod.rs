@@ -83,7 +83,7 @@ async fn warn(
     project: ProjectId,
     days: u32,
     old: &store::OldHeld,
-) -> sqlx::Result<()> {
+) -> anyhow::Result<()> {
     let endpoint = trastienda_protocol::ids::EndpointId::from_uuid(old.endpoint_id);
     let body = format!(
         "El endpoint {endpoint} del proyecto «{name}» sigue desactivado y retiene {held} entregas con más de {after} días.\n\

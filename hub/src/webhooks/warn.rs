@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::health::{Health, PATIENCE};
 use super::store::{self, HealthRow};
+use crate::alerts::kinds;
+use crate::alerts::settings::Settings;
 use crate::app::App;
 use crate::events::model::Source;
 use crate::events::{self, Emit, Event};
@@ -88,7 +90,7 @@ pub(super) async fn disable(
         project = row.project_name,
     );
     let alert = Alert {
-        kind: "endpoint_disabled",
+        kind: kinds::ENDPOINT_DISABLED.name,
         key: format!("endpoint:{}:{}:100:{}", row.endpoint(), since.timestamp_millis(), why.code()),
         subject: format!("Trastienda: endpoint desactivado en {} (100 %)", row.project_name),
         body,
@@ -105,6 +107,9 @@ pub(super) async fn on_the_way(
     percent: i16,
 ) -> anyhow::Result<()> {
     let Case { row, health, now } = *case;
+    if i32::from(percent) < Settings::find(app, conn).await?.threshold(&kinds::ENDPOINT_FAILING) {
+        return Ok(());
+    }
     let since = since(health, now);
     let at = since + PATIENCE;
     let hours = (at - now).max(TimeDelta::zero()).num_hours();
@@ -123,7 +128,7 @@ pub(super) async fn on_the_way(
         project = row.project_name,
     );
     let alert = Alert {
-        kind: "endpoint_failing",
+        kind: kinds::ENDPOINT_FAILING.name,
         key: format!("endpoint:{}:{}:{percent}", row.endpoint(), since.timestamp_millis()),
         subject: format!(
             "Trastienda: un endpoint de {} falla ({percent} % hasta desactivarse)",

@@ -5,6 +5,8 @@
 //! effects, never by time.
 
 mod admin;
+mod alerts;
+mod backup;
 mod batch;
 mod cli;
 mod dashboard;
@@ -12,6 +14,7 @@ mod errors;
 mod event_types;
 mod events;
 mod fairness;
+mod fuzz;
 mod hostile;
 mod keys;
 mod limits;
@@ -23,6 +26,8 @@ mod payments;
 mod plans;
 mod pull;
 mod retention;
+mod seal;
+mod server;
 mod several;
 mod support;
 mod together;

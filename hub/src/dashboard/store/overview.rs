@@ -193,7 +193,7 @@ pub(crate) async fn get_pulse(db: &PgPool) -> sqlx::Result<String> {
         r#"
         select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::text as "pulse!"
         from pg_stat_user_tables
-        where relname not in ('dashboard_sessions', 'audit_log', 'hubs')
+        where relname not in ('dashboard_sessions', 'audit_log', 'hubs', 'alert_settings')
         "#
     )
     .fetch_one(db)

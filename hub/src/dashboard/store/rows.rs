@@ -6,25 +6,6 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// An agent and what it last said.
-#[derive(Debug, Serialize)]
-pub(crate) struct AgentRow {
-    agent_id: String,
-    status: Value,
-    #[serde(serialize_with = "trastienda_protocol::time::serialize")]
-    seen_at: DateTime<Utc>,
-}
-
-pub(crate) async fn list_agents(conn: &mut PgConnection, project: Uuid) -> sqlx::Result<Vec<AgentRow>> {
-    sqlx::query_as!(
-        AgentRow,
-        "select agent_id, status, seen_at from agents where project_id = $1 order by seen_at desc limit 20",
-        project,
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// A key without its secret.
 #[derive(Debug, Serialize)]
 pub(crate) struct KeyRow {
@@ -34,6 +15,9 @@ pub(crate) struct KeyRow {
     created_at: DateTime<Utc>,
     #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
     expires_at: Option<DateTime<Utc>>,
+    /// To within a minute or so.
+    #[serde(serialize_with = "trastienda_protocol::time::serialize_option")]
+    last_used_at: Option<DateTime<Utc>>,
 }
 
 /// The current key first.
@@ -41,7 +25,7 @@ pub(crate) async fn list_keys(conn: &mut PgConnection, project: Uuid) -> sqlx::R
     sqlx::query_as!(
         KeyRow,
         r#"
-        select key_id, last_four, created_at, expires_at
+        select key_id, last_four, created_at, expires_at, last_used_at
         from api_keys
         where project_id = $1
         order by expires_at nulls first

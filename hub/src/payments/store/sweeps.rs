@@ -57,24 +57,40 @@ pub(crate) async fn claim_accounts(
     .await
 }
 
+/// What one asking showed.
+#[derive(Debug)]
+pub(crate) struct NextSweep<'a> {
+    /// When the account is asked next.
+    pub(crate) sweep_at: DateTime<Utc>,
+    /// Up to when what changed is known; nothing where it did not answer.
+    pub(crate) swept_until: Option<DateTime<Utc>>,
+    /// How it failed; nothing too where it was only not asked.
+    pub(crate) failure: Option<&'a str>,
+}
+
 /// Ends a claim, and says when the account is asked next and what of its time is known.
 pub(crate) async fn release_account(
     db: &PgPool,
     account: &ClaimedAccount,
-    sweep_at: DateTime<Utc>,
-    swept_until: Option<DateTime<Utc>>,
+    next: NextSweep<'_>,
+    now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update payment_providers
-        set sweep_at = $4, swept_until = coalesce($5, swept_until), lease_token = null, lease_hub = null, lease_until = null
+        set sweep_at = $4, swept_until = coalesce($5, swept_until), lease_token = null, lease_hub = null, lease_until = null,
+            failing_since = case when $6::text is not null then coalesce(failing_since, $7)
+                                 when $5::timestamptz is null then failing_since end,
+            failure = case when $6 is not null then $6 when $5 is null then failure end
         where project_id = $1 and provider = $2 and lease_token = $3
         "#,
         account.project_id,
         account.provider,
         account.lease_token,
-        sweep_at,
-        swept_until,
+        next.sweep_at,
+        next.swept_until,
+        next.failure,
+        now,
     )
     .execute(db)
     .await?;

@@ -49,12 +49,22 @@ async fn hostile_text_in_every_field_is_only_text(pool: PgPool) {
     sqlx::query("insert into payment_cases (project_id, id, kind, subject, status, provider, order_id, external_id, detail, created_at)
                  select id, gen_random_uuid(), 'duplicate', $1, 'open', $1, $2, $1, $1, now() from projects")
         .bind(name).bind(text_).execute(&test.app.db).await.unwrap();
+    // An alert of each that shops have a say in.
+    test.clock.advance(chrono::TimeDelta::minutes(20));
+    let mut watch = trastienda_hub::alerts::Watch::new(&test.app);
+    test.clock.advance(chrono::TimeDelta::minutes(20));
+    watch.look().await;
     let browser = Browser::logged_in(&test).await;
     let mut stranger = Browser::new(&test);
     stranger.log_in(MARK, MARK).await;
 
-    let mut pages =
-        vec!["/".to_owned(), "/audit".to_owned(), "/account".to_owned(), format!("/shops/{project}")];
+    let mut pages = vec![
+        "/".to_owned(),
+        "/alerts".to_owned(),
+        "/audit".to_owned(),
+        "/account".to_owned(),
+        format!("/shops/{project}"),
+    ];
     for kind in [
         "events",
         "deliveries",

@@ -1,7 +1,9 @@
 //! The operator's dashboard, as a browser without JavaScript would use it.
 
 mod actions;
+mod alerts;
 mod hostile;
+mod saved;
 mod session;
 
 use axum::body::Body;

@@ -9,7 +9,7 @@ use crate::support::{ADMIN_TOKEN, TestApp};
 /// Every page there is, of a shop and above.
 fn pages(project: &str) -> Vec<String> {
     let mut pages: Vec<String> =
-        ["/", "/charts", "/audit", "/account"].iter().map(|page| (*page).to_owned()).collect();
+        ["/", "/charts", "/alerts", "/audit", "/account"].iter().map(|page| (*page).to_owned()).collect();
     for page in [
         "",
         "/events",
@@ -20,6 +20,7 @@ fn pages(project: &str) -> Vec<String> {
         "/payments",
         "/cases",
         "/templates",
+        "/saved",
         "/settings",
         "/audit",
         "/templates/order_confirmation",

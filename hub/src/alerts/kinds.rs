@@ -50,8 +50,8 @@ impl Unit {
     }
 }
 
-const fn threshold(unit: Unit, default: i32, min: i32, max: i32) -> Option<Threshold> {
-    Some(Threshold { unit, default, min, max })
+const fn threshold(unit: Unit, default: i32, min: i32, max: i32) -> Threshold {
+    Threshold { unit, default, min, max }
 }
 
 const fn kind(name: &'static str, threshold: Option<Threshold>) -> Kind {
@@ -68,24 +68,25 @@ pub const ENDPOINT_DISABLED: Kind =
 pub const ENDPOINT_FAILING: Kind = Kind {
     settles: Duration::ZERO,
     is_mailed_at_its_source: true,
-    ..kind("endpoint_failing", threshold(Unit::Percent, 50, 50, 90))
+    ..kind("endpoint_failing", Some(threshold(Unit::Percent, 50, 50, 90)))
 };
 /// What is due waits, at the hub or at an agent.
-pub const QUEUE_OLD: Kind = kind("queue_old", threshold(Unit::Seconds, 300, 30, WEEK));
+pub const QUEUE_OLD: Kind = kind("queue_old", Some(threshold(Unit::Seconds, 300, 30, WEEK)));
 /// A payment provider does not answer for an account.
-pub const PROVIDER_FAILING: Kind = kind("provider_failing", threshold(Unit::Seconds, 600, 60, WEEK));
+pub const PROVIDER_FAILING: Kind = kind("provider_failing", Some(threshold(Unit::Seconds, 600, 60, WEEK)));
 /// An agent has not reported.
-pub const AGENT_SILENT: Kind = kind("agent_silent", threshold(Unit::Seconds, 300, 120, WEEK));
+pub const AGENT_SILENT: Kind = kind("agent_silent", Some(threshold(Unit::Seconds, 300, 120, WEEK)));
 /// A mail server takes nothing.
-pub const MAIL_ACCOUNT_FAILING: Kind = kind("mail_account_failing", threshold(Unit::Failures, 5, 1, 1_000));
+pub const MAIL_ACCOUNT_FAILING: Kind =
+    kind("mail_account_failing", Some(threshold(Unit::Failures, 5, 1, 1_000)));
 /// A payment's books differ: a person must decide.
 pub const CASE_OPEN: Kind = Kind { settles: Duration::ZERO, ..kind("case_open", None) };
 /// What a shop was told is safe, and the rules refuse.
 pub const DEAD_LETTERS: Kind = kind("dead_letters", None);
 /// PostgreSQL does not answer, or is about to stop doing so.
-pub const DATABASE_TROUBLE: Kind = kind("database_trouble", threshold(Unit::Seconds, 60, 15, 3_600));
+pub const DATABASE_TROUBLE: Kind = kind("database_trouble", Some(threshold(Unit::Seconds, 60, 15, 3_600)));
 /// A disk of the hub's is nearly full.
-pub const DISK_FULL: Kind = kind("disk_full", threshold(Unit::Percent, 10, 1, 50));
+pub const DISK_FULL: Kind = kind("disk_full", Some(threshold(Unit::Percent, 10, 1, 50)));
 
 /// Every kind.
 pub const KINDS: &[Kind] = &[

@@ -23,226 +23,230 @@ pub(crate) enum Tongue {
 
 /// An alert in words.
 pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
-    let details = &row.details;
-    let es = tongue == Tongue::Es;
-    let text = |name: &str| details[name].as_str().unwrap_or("?");
-    let number = |name: &str| details[name].as_i64().unwrap_or(0);
-    let (shop, agent) = (text("project_name"), text("agent_id"));
-    let pick = |spanish: String, english: String| if es { spanish } else { english };
-    let (title, body) = match row.kind.as_str() {
-        "endpoint_disabled" => (
-            pick(format!("Endpoint desactivado en {shop}"), format!("Endpoint disabled in {shop}")),
-            pick(
-                format!(
-                    "{} ({}) ya no recibe nada; sus entregas esperan, ninguna se pierde.",
-                    text("endpoint_id"),
-                    text("host")
+    let telling = Telling { details: &row.details, tongue };
+    let (title, text) = match row.kind.as_str() {
+        "endpoint_disabled" | "endpoint_failing" => telling.endpoint(&row.kind),
+        "queue_old" => telling.queue(),
+        "provider_failing" => telling.provider(),
+        "agent_silent" => telling.agent(),
+        "mail_account_failing" => telling.mail_account(),
+        "case_open" => telling.case(),
+        "dead_letters" => telling.dead_letters(),
+        "database_trouble" => telling.database(),
+        "disk_full" => telling.disk(),
+        other => (other.to_owned(), String::new()),
+    };
+    Words { title, text }
+}
+
+/// The details of an alert, to be told in a language: as a title and a text.
+#[derive(Clone, Copy)]
+struct Telling<'a> {
+    details: &'a Value,
+    tongue: Tongue,
+}
+
+impl<'a> Telling<'a> {
+    fn text(self, name: &str) -> &'a str {
+        self.details[name].as_str().unwrap_or("?")
+    }
+
+    /// A time as people write it, in UTC: a mail knows no zone.
+    fn time(self, name: &str) -> String {
+        let Ok(at) = trastienda_protocol::time::parse(self.text(name)) else { return "?".to_owned() };
+        self.pick(at.format("%d/%m %H:%M UTC").to_string(), at.format("%b %-d %H:%M UTC").to_string())
+    }
+
+    fn number(self, name: &str) -> i64 {
+        self.details[name].as_i64().unwrap_or(0)
+    }
+
+    fn pick(self, spanish: String, english: String) -> String {
+        if self.tongue == Tongue::Es { spanish } else { english }
+    }
+
+    fn endpoint(self, kind: &str) -> (String, String) {
+        let (shop, id, host) = (self.text("project_name"), self.text("endpoint_id"), self.text("host"));
+        if kind == "endpoint_disabled" {
+            return (
+                self.pick(format!("Endpoint desactivado en {shop}"), format!("Endpoint disabled in {shop}")),
+                self.pick(
+                    format!("{id} ({host}) ya no recibe nada; sus entregas esperan, ninguna se pierde."),
+                    format!("{id} ({host}) gets nothing any more; its deliveries wait, none is lost."),
                 ),
-                format!(
-                    "{} ({}) gets nothing any more; its deliveries wait, none is lost.",
-                    text("endpoint_id"),
-                    text("host")
-                ),
-            ),
-        ),
-        "endpoint_failing" => (
-            pick(format!("Un endpoint de {shop} falla"), format!("An endpoint of {shop} fails")),
-            pick(
-                format!(
-                    "{} ({}) no acepta nada desde {}; va por el {} % del camino a quedar desactivado.",
-                    text("endpoint_id"),
-                    text("host"),
-                    text("failing_since"),
-                    number("percent")
-                ),
-                format!(
-                    "{} ({}) has taken nothing since {}; it is {} % of the way to being disabled.",
-                    text("endpoint_id"),
-                    text("host"),
-                    text("failing_since"),
-                    number("percent")
-                ),
-            ),
-        ),
-        "queue_old" if details["queue"].is_string() => (
-            pick(
-                format!("La cola {} no avanza", text("queue")),
-                format!("The queue {} does not move", text("queue")),
-            ),
-            pick(
-                format!(
-                    "Lo más viejo espera desde hace {} min; por hacer: {}.",
-                    number("seconds") / 60,
-                    number("due")
-                ),
-                format!("The oldest has waited for {} min; due: {}.", number("seconds") / 60, number("due")),
-            ),
-        ),
-        "queue_old" => (
-            pick(format!("El agente de {shop} no logra enviar"), format!("The agent of {shop} cannot send")),
-            pick(
-                format!(
-                    "El agente {agent} guarda {} llamadas; la más vieja espera desde hace {} min. Nada se pierde.",
-                    number("due"),
-                    number("seconds") / 60
-                ),
-                format!(
-                    "The agent {agent} keeps {} calls; the oldest has waited for {} min. Nothing is lost.",
-                    number("due"),
-                    number("seconds") / 60
-                ),
-            ),
-        ),
-        "provider_failing" => (
-            pick(
-                format!("{} no responde bien a {shop}", text("provider")),
-                format!("{} does not answer {shop} well", text("provider")),
-            ),
-            pick(
-                format!(
-                    "Falla desde {} ({}). Los pagos esperan y se vuelven a consultar solos.",
-                    text("failing_since"),
-                    text("failure")
-                ),
-                format!(
-                    "Failing since {} ({}). Payments wait and are asked about again by themselves.",
-                    text("failing_since"),
-                    text("failure")
-                ),
-            ),
-        ),
-        "agent_silent" => (
-            pick(format!("El agente de {shop} no da señales"), format!("The agent of {shop} is silent")),
-            pick(
-                format!("El agente {agent} habló por última vez a las {}.", text("seen_at")),
-                format!("The agent {agent} last spoke at {}.", text("seen_at")),
-            ),
-        ),
-        "mail_account_failing" => {
-            let whose = if details["project_name"].is_string() { shop } else { "hub" };
-            (
-                pick(format!("El correo de {whose} falla"), format!("The mail of {whose} fails")),
-                pick(
-                    format!(
-                        "«{}» falló {} veces seguidas; los correos esperan.",
-                        text("name"),
-                        number("failures")
-                    ),
-                    format!("\"{}\" failed {} times in a row; mails wait.", text("name"), number("failures")),
-                ),
-            )
+            );
         }
-        "case_open" => (
-            pick(format!("Un caso de pagos espera en {shop}"), format!("A payment case waits in {shop}")),
-            pick(
-                format!("{} ({}), pedido {}.", text("case_id"), text("case_kind"), text("order_id")),
-                format!("{} ({}), order {}.", text("case_id"), text("case_kind"), text("order_id")),
+        let (since, percent) = (self.time("failing_since"), self.number("percent"));
+        (
+            self.pick(format!("Un endpoint de {shop} falla"), format!("An endpoint of {shop} fails")),
+            self.pick(
+                format!("{id} ({host}) no acepta nada desde el {since}; va por el {percent} % del camino a quedar desactivado."),
+                format!("{id} ({host}) has taken nothing since {since}; it is {percent} % of the way to being disabled."),
             ),
-        ),
-        "dead_letters" if details["agent_id"].is_string() => (
-            pick(
-                format!("Llamadas rechazadas en el agente de {shop}"),
-                format!("Refused calls at the agent of {shop}"),
-            ),
-            pick(
-                format!(
-                    "El agente {agent} guarda {} llamadas que el hub rechazó para siempre.",
-                    number("count")
+        )
+    }
+
+    fn queue(self) -> (String, String) {
+        let (minutes, due) = (self.number("seconds") / 60, self.number("due"));
+        if self.details["queue"].is_string() {
+            let queue = self.text("queue");
+            return (
+                self.pick(format!("La cola {queue} no avanza"), format!("The queue {queue} does not move")),
+                self.pick(
+                    format!("Lo más viejo espera desde hace {minutes} min; por hacer: {due}."),
+                    format!("The oldest has waited for {minutes} min; due: {due}."),
                 ),
-                format!("The agent {agent} keeps {} calls that the hub refused for good.", number("count")),
+            );
+        }
+        let (shop, agent) = (self.text("project_name"), self.text("agent_id"));
+        (
+            self.pick(format!("El agente de {shop} no logra enviar"), format!("The agent of {shop} cannot send")),
+            self.pick(
+                format!("El agente {agent} guarda {due} llamadas; la más vieja espera desde hace {minutes} min. Nada se pierde."),
+                format!("The agent {agent} keeps {due} calls; the oldest has waited for {minutes} min. Nothing is lost."),
             ),
-        ),
-        "dead_letters" => (
-            pick(
+        )
+    }
+
+    fn provider(self) -> (String, String) {
+        let (shop, provider) = (self.text("project_name"), self.text("provider"));
+        let (since, failure) = (self.time("failing_since"), self.text("failure"));
+        (
+            self.pick(
+                format!("{provider} no responde bien a {shop}"),
+                format!("{provider} does not answer {shop} well"),
+            ),
+            self.pick(
+                format!("Falla desde el {since} ({failure}). Los pagos esperan y se vuelven a consultar solos."),
+                format!("Failing since {since} ({failure}). Payments wait and are asked about again by themselves."),
+            ),
+        )
+    }
+
+    fn agent(self) -> (String, String) {
+        let (shop, agent, seen) = (self.text("project_name"), self.text("agent_id"), self.time("seen_at"));
+        (
+            self.pick(format!("El agente de {shop} no da señales"), format!("The agent of {shop} is silent")),
+            self.pick(
+                format!("El agente {agent} habló por última vez el {seen}."),
+                format!("The agent {agent} last spoke on {seen}."),
+            ),
+        )
+    }
+
+    fn mail_account(self) -> (String, String) {
+        let (name, failures) = (self.text("name"), self.number("failures"));
+        let whose = if self.details["project_name"].is_string() { self.text("project_name") } else { "hub" };
+        (
+            self.pick(format!("El correo de {whose} falla"), format!("The mail of {whose} fails")),
+            self.pick(
+                format!("«{name}» falló {failures} veces seguidas; los correos esperan."),
+                format!("\"{name}\" failed {failures} times in a row; mails wait."),
+            ),
+        )
+    }
+
+    fn case(self) -> (String, String) {
+        let (shop, id) = (self.text("project_name"), self.text("case_id"));
+        let (kind, order) = (self.text("case_kind"), self.text("order_id"));
+        (
+            self.pick(
+                format!("Un caso de pagos espera en {shop}"),
+                format!("A payment case waits in {shop}"),
+            ),
+            self.pick(format!("{id} ({kind}), pedido {order}."), format!("{id} ({kind}), order {order}.")),
+        )
+    }
+
+    fn dead_letters(self) -> (String, String) {
+        let shop = self.text("project_name");
+        if self.details["agent_id"].is_string() {
+            let (agent, count) = (self.text("agent_id"), self.number("count"));
+            return (
+                self.pick(
+                    format!("Llamadas rechazadas en el agente de {shop}"),
+                    format!("Refused calls at the agent of {shop}"),
+                ),
+                self.pick(
+                    format!("El agente {agent} guarda {count} llamadas que el hub rechazó para siempre."),
+                    format!("The agent {agent} keeps {count} calls that the hub refused for good."),
+                ),
+            );
+        }
+        let (events, notifications) = (self.number("events"), self.number("notifications"));
+        (
+            self.pick(
                 format!("Se rechazó algo que {shop} daba por enviado"),
                 format!("Something that {shop} took for sent was refused"),
             ),
-            pick(
-                format!(
-                    "En 24 horas: {} eventos, {} notificaciones.",
-                    number("events"),
-                    number("notifications")
-                ),
-                format!(
-                    "In 24 hours: {} events, {} notifications.",
-                    number("events"),
-                    number("notifications")
-                ),
+            self.pick(
+                format!("En 24 horas: {events} eventos, {notifications} notificaciones."),
+                format!("In 24 hours: {events} events, {notifications} notifications."),
             ),
-        ),
-        "database_trouble" => database(details, es),
-        "disk_full" if details["what"] == "refused" => (
-            pick(
-                "El disco de la base de datos está lleno".to_owned(),
-                "The database's disk is full".to_owned(),
-            ),
-            pick(
-                format!(
-                    "PostgreSQL rechaza escribir, visto desde {}. Los agentes guardan lo que dicen las tiendas.",
-                    text("host")
-                ),
-                format!(
-                    "PostgreSQL refuses to write, seen from {}. Agents keep what shops say.",
-                    text("host")
-                ),
-            ),
-        ),
-        "disk_full" => (
-            pick(
-                format!("El disco de {} se llena", text("host")),
-                format!("The disk of {} fills up", text("host")),
-            ),
-            pick(
-                format!("Queda libre el {} %.", number("percent")),
-                format!("{} % is free.", number("percent")),
-            ),
-        ),
-        other => (other.to_owned(), String::new()),
-    };
-    Words { title, text: body }
-}
+        )
+    }
 
-fn database(details: &Value, es: bool) -> (String, String) {
-    let pick = |spanish: String, english: String| if es { spanish } else { english };
-    let (number, text) = (
-        |name: &str| details[name].as_i64().unwrap_or(0),
-        |name: &str| details[name].as_str().unwrap_or("?"),
-    );
-    match text("what") {
-        "connections" => (
-            pick(
-                "A PostgreSQL se le acaban las conexiones".to_owned(),
-                "PostgreSQL runs out of connections".to_owned(),
-            ),
-            pick(format!("En uso: {} %.", number("percent")), format!("In use: {} %.", number("percent"))),
-        ),
-        "wraparound" => (
-            pick(
-                "PostgreSQL se acerca al límite de transacciones".to_owned(),
-                "PostgreSQL nears its limit of transactions".to_owned(),
-            ),
-            pick(
-                format!(
-                    "La más vieja tiene {} millones; a los 2147 deja de escribir. Falta un VACUUM.",
-                    number("millions")
+    fn disk(self) -> (String, String) {
+        let (host, percent) = (self.text("host"), self.number("percent"));
+        if self.details["what"] == "refused" {
+            return (
+                self.pick(
+                    "El disco de la base de datos está lleno".to_owned(),
+                    "The database's disk is full".to_owned(),
                 ),
-                format!(
-                    "The oldest is {} million old; at 2147 it stops writing. A VACUUM is due.",
-                    number("millions")
+                self.pick(
+                    format!("PostgreSQL rechaza escribir, visto desde {host}. Los agentes guardan lo que dicen las tiendas."),
+                    format!("PostgreSQL refuses to write, seen from {host}. Agents keep what shops say."),
                 ),
-            ),
-        ),
-        _ => (
-            pick("La base de datos no responde".to_owned(), "The database does not answer".to_owned()),
-            pick(
-                format!(
-                    "Visto desde {} ({}). Los agentes guardan lo que dicen las tiendas.",
-                    text("host"),
-                    text("failure")
-                ),
-                format!("Seen from {} ({}). Agents keep what shops say.", text("host"), text("failure")),
-            ),
-        ),
+            );
+        }
+        (
+            self.pick(format!("El disco de {host} se llena"), format!("The disk of {host} fills up")),
+            self.pick(format!("Queda libre el {percent} %."), format!("{percent} % is free.")),
+        )
+    }
+
+    fn database(self) -> (String, String) {
+        match self.text("what") {
+            "connections" => {
+                let percent = self.number("percent");
+                (
+                    self.pick(
+                        "A PostgreSQL se le acaban las conexiones".to_owned(),
+                        "PostgreSQL runs out of connections".to_owned(),
+                    ),
+                    self.pick(format!("En uso: {percent} %."), format!("In use: {percent} %.")),
+                )
+            }
+            "wraparound" => {
+                let millions = self.number("millions");
+                (
+                    self.pick(
+                        "PostgreSQL se acerca al límite de transacciones".to_owned(),
+                        "PostgreSQL nears its limit of transactions".to_owned(),
+                    ),
+                    self.pick(
+                        format!("La más vieja tiene {millions} millones; a los 2147 deja de escribir. Falta un VACUUM."),
+                        format!("The oldest is {millions} million old; at 2147 it stops writing. A VACUUM is due."),
+                    ),
+                )
+            }
+            _ => {
+                let (host, failure) = (self.text("host"), self.text("failure"));
+                (
+                    self.pick(
+                        "La base de datos no responde".to_owned(),
+                        "The database does not answer".to_owned(),
+                    ),
+                    self.pick(
+                        format!(
+                            "Visto desde {host} ({failure}). Los agentes guardan lo que dicen las tiendas."
+                        ),
+                        format!("Seen from {host} ({failure}). Agents keep what shops say."),
+                    ),
+                )
+            }
+        }
     }
 }
 
@@ -306,7 +310,11 @@ mod tests {
             };
             let (es, en) = (of(&row, Tongue::Es), of(&row, Tongue::En));
             assert!(es.title != kind.name && es.title != en.title && es.text != en.text, "{}", kind.name);
-            let (subject, body) = mail(&[row.clone()], &[row], "https://hub.example.com/alerts");
+            let (subject, body) = mail(
+                std::slice::from_ref(&row),
+                std::slice::from_ref(&row),
+                "https://hub.example.com/alerts",
+            );
             assert!(subject.contains("1 alertas, 1 resueltas"), "{subject}");
             assert!(body.contains(&format!("Qué hacer:  docs/runbook/{}.md", kind.name)), "{body}");
             assert!(body.contains("RESUELTO: ") && body.contains("RECOVERED: "), "{body}");

@@ -1,8 +1,8 @@
 //! Server-sent events: a page hears that something changed, and fetches itself again. What changed is not said here, so
 //! that there is one way to show it.
 //!
-//! What this hub does is heard of at once; what others do, when PostgreSQL's counters tell of it, which they do some seconds
-//! late.
+//! What this hub does is heard of at once, what others do with the next wake-up of a queue; the rest when PostgreSQL's counters
+//! tell of it, which they do late, and of connections that rest not at all.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
 # The ways in. Each recipe is a line or two; CI calls the same ones.
-.PHONY: demo up test check prepare chaos soak screenshots bench clean
+.PHONY: demo up test check prepare chaos soak fuzz screenshots bench clean
 
 demo: setup           ## sets up what is missing, runs an order through everything and says what happened
 	@scripts/demo.sh
@@ -24,6 +24,9 @@ soak: setup           ## what is too long for `test`: 2,000 kills, a million cal
 
 screenshots: setup    ## docs/images/dashboard/ anew, from the browser's own test
 	@scripts/screenshots.sh
+
+fuzz: setup           ## every door that takes bytes from outside, ten minutes each: SECONDS_EACH=600
+	@scripts/fuzz.sh $(SECONDS_EACH)
 
 bench: setup          ## comparisons, as ratios and medians
 	@scripts/bench.sh

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   build-essential pkg-config curl procps
-  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3
+  php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3 php8.2-pgsql
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
   postgresql python3-aiosmtpd python3-venv exim4-daemon-light
@@ -63,5 +63,7 @@ tests/verifiers/install.sh
 tests/sdk/install.sh
 # What drives a real browser over the dashboard.
 tests/browser/install.sh
+# What asks the hub whatever its document allows, and more.
+tests/schemathesis/install.sh
 # What checks the rules for Prometheus.
 tests/promtool/install.sh

@@ -13,8 +13,9 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use trastienda_protocol::api_key::ApiKey;
-use trastienda_protocol::batch::BatchResults;
 use trastienda_protocol::clock::Clock;
 use trastienda_protocol::heartbeat::Heartbeat;
 use trastienda_protocol::ids::{Id as _, ProjectId};
@@ -60,6 +61,32 @@ impl From<reqwest::Error> for HubError {
         }
         Self::Unreachable(chain(&error.without_url()))
     }
+}
+
+/// What the hub says of one operation of a batch.
+#[derive(Debug, Deserialize)]
+pub struct Outcome {
+    /// The status that a single call would have got.
+    pub status: u16,
+    /// The body that it would have got. Most are never looked at, so they are kept as they came.
+    pub body: Box<RawValue>,
+}
+
+impl Outcome {
+    /// The code of its problem document; empty when it is none.
+    pub fn code(&self) -> String {
+        #[derive(Deserialize)]
+        struct Coded {
+            code: String,
+        }
+        serde_json::from_str(self.body.get()).map_or_else(|_| String::new(), |Coded { code }| code)
+    }
+}
+
+/// The answer to a batch.
+#[derive(Deserialize)]
+struct Outcomes {
+    results: Vec<Outcome>,
 }
 
 /// The hub, as one project's agent reaches it.
@@ -177,7 +204,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError`], when the batch as a whole was not worked on.
-    pub async fn batch(&self, compressed: Vec<u8>, clock: &dyn Clock) -> Result<BatchResults, HubError> {
+    pub async fn batch(&self, compressed: Vec<u8>, clock: &dyn Clock) -> Result<Vec<Outcome>, HubError> {
         let request = self
             .request(Method::POST, self.address("/v1/batch", None))
             .header(CONTENT_TYPE, "application/json")
@@ -185,7 +212,9 @@ impl Hub {
             .timeout(BATCH_TIMEOUT)
             .body(compressed);
         let body = success(request.send().await?, clock).await?;
-        serde_json::from_slice(&body).map_err(|error| HubError::Malformed(error.to_string()))
+        let read: Outcomes =
+            serde_json::from_slice(&body).map_err(|error| HubError::Malformed(error.to_string()))?;
+        Ok(read.results)
     }
 
     /// Says that the agent lives.

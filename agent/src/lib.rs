@@ -24,6 +24,7 @@ mod forward;
 mod heartbeat;
 pub mod hub;
 mod local_client;
+mod memory;
 pub mod metrics;
 mod project;
 mod proxy;

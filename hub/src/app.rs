@@ -22,6 +22,7 @@ use crate::queue::hand_over::HandOver;
 use crate::queue::members::Member;
 use crate::queue::wake::Wakes;
 use crate::seal::Sealer;
+use crate::server::overload::Places;
 use crate::shutdown::Shutdown;
 use crate::webhooks::deliver::Deliveries;
 use crate::webhooks::pull::Pull;
@@ -72,6 +73,8 @@ pub struct State {
     pub accepting: crate::notifications::accept::Gate,
     /// Goes up whenever this hub did something that a page may show.
     pub moves: AtomicU64,
+    /// Places for requests.
+    pub places: Places,
     /// Who acts on an event within its transaction.
     pub subscribers: Vec<Arc<dyn Subscriber>>,
 }
@@ -129,6 +132,7 @@ impl App {
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
+            places: Places::new(config.limits.requests),
             accepting: crate::notifications::accept::Gate::default(),
             moves: AtomicU64::new(0),
             subscribers: vec![Arc::new(crate::webhooks::FanOut)],
@@ -177,6 +181,7 @@ async fn hub_secret(db: &PgPool, sealer: &Sealer, name: &str) -> anyhow::Result<
     let purpose = format!("hub_secrets.{name}");
     let mut conn: sqlx::pool::PoolConnection<sqlx::Postgres> = db.acquire().await?;
     if let Some(sealed) = find_hub_secret(&mut conn, name).await? {
+        sealer.follow(&sealed);
         return Ok(sealer.open(&purpose, &sealed)?);
     }
     let mut secret = [0u8; 32];
@@ -191,6 +196,7 @@ async fn hub_secret(db: &PgPool, sealer: &Sealer, name: &str) -> anyhow::Result<
     .await?;
     // Another hub may have been first.
     let sealed = find_hub_secret(&mut conn, name).await?.unwrap_or(sealed);
+    sealer.follow(&sealed);
     Ok(sealer.open(&purpose, &sealed)?)
 }
 

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::alerts;
 use crate::outbound::{AllowList, Manner};
+use crate::server::{Limits, tls};
 use crate::webhooks::pull;
 
 /// Where the hub keeps its data: every command needs it.
@@ -37,6 +38,13 @@ pub struct StoreArgs {
     /// A file that holds it instead.
     #[arg(long, env = "TRASTIENDA_MASTER_KEY_FILE")]
     pub master_key_file: Option<String>,
+    /// The master key until now, while it is changed: it opens too, until `seal rotate` has sealed everything with
+    /// the new one.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD", hide_env_values = true)]
+    pub master_key_old: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "TRASTIENDA_MASTER_KEY_OLD_FILE")]
+    pub master_key_old_file: Option<String>,
 }
 
 /// What the programs write about themselves.
@@ -62,6 +70,18 @@ pub struct ServeArgs {
     /// Address to listen on.
     #[arg(long, env = "TRASTIENDA_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// Certificate, in PEM, the server's own first: the hub speaks TLS itself. Read again at SIGHUP. Unset: plain HTTP.
+    #[arg(long, env = "TRASTIENDA_TLS_CERT")]
+    pub tls_cert: Option<String>,
+    /// Its private key, in PEM.
+    #[arg(long, env = "TRASTIENDA_TLS_KEY")]
+    pub tls_key: Option<String>,
+    /// Connections at once; who comes past them is told 503 `overloaded`.
+    #[arg(long, env = "TRASTIENDA_MAX_CONNECTIONS", default_value = "4096")]
+    pub max_connections: String,
+    /// Requests at once, without those that wait for something to happen; more are told 503 `overloaded`.
+    #[arg(long, env = "TRASTIENDA_MAX_REQUESTS", default_value = "512")]
+    pub max_requests: String,
     /// A second address that serves `/metrics` without a token. Unset: only with the admin token.
     #[arg(long, env = "TRASTIENDA_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
@@ -125,6 +145,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// The master key, unless it is to be read from (or made in) the data directory.
     pub master_key: Option<SecretString>,
+    /// The one that it takes the place of, while it is changed.
+    pub old_master_key: Option<SecretString>,
 }
 
 /// How log lines look.
@@ -141,6 +163,10 @@ pub enum LogFormat {
 pub struct Config {
     /// Where the hub listens.
     pub listen: SocketAddr,
+    /// What callers may cost.
+    pub limits: Limits,
+    /// Where the certificates are.
+    pub tls: Option<tls::Files>,
     /// Where `/metrics` is open.
     pub metrics_listen: Option<SocketAddr>,
     /// The address that others call.
@@ -236,7 +262,7 @@ impl StoreArgs {
         });
         let key =
             mistakes.secret("TRASTIENDA_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref());
-        let master_key = key.and_then(|key| match key {
+        let master_key_now = key.and_then(|key| match key {
             Some(key) => mistakes.check("TRASTIENDA_MASTER_KEY", master_key(&key)).map(Some),
             None if matches!(database, Some(Database::External(_))) => {
                 mistakes.0.push(
@@ -247,7 +273,16 @@ impl StoreArgs {
             }
             None => Some(None),
         });
-        Some(StoreConfig { database: database?, data_dir: self.data_dir.clone(), master_key: master_key? })
+        let (old, old_file) = (self.master_key_old.as_ref(), self.master_key_old_file.as_ref());
+        let old_master_key = mistakes.secret("TRASTIENDA_MASTER_KEY_OLD", old, old_file).and_then(|key| {
+            optional(key.map(|key| mistakes.check("TRASTIENDA_MASTER_KEY_OLD", master_key(&key))))
+        });
+        Some(StoreConfig {
+            database: database?,
+            data_dir: self.data_dir.clone(),
+            master_key: master_key_now?,
+            old_master_key: old_master_key?,
+        })
     }
 }
 
@@ -276,11 +311,27 @@ impl ServeArgs {
         self.log.check_into(&mut mistakes);
         let listen = mistakes.check("TRASTIENDA_LISTEN", socket_address(&self.listen));
         let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let limits = self.check_limits(&mut mistakes);
+        let tls = match (set(&self.tls_cert), set(&self.tls_key)) {
+            (None, None) => Some(None),
+            (Some(certificates), Some(key)) => {
+                Some(Some(tls::Files { certificates: certificates.into(), key: key.into() }))
+            }
+            (Some(_), None) => {
+                mistakes.check("TRASTIENDA_TLS_KEY", Err("is needed with TRASTIENDA_TLS_CERT"))
+            }
+            (None, Some(_)) => {
+                mistakes.check("TRASTIENDA_TLS_CERT", Err("is needed with TRASTIENDA_TLS_KEY"))
+            }
+        };
         let metrics_listen = set(&self.metrics_listen)
             .map(|text| mistakes.check("TRASTIENDA_METRICS_LISTEN", socket_address(&text)));
         let public_url = match set(&self.public_url) {
             Some(text) => mistakes.check("TRASTIENDA_PUBLIC_URL", http_url(&text)),
-            None => listen.and_then(|listen| Url::parse(&format!("http://{listen}")).ok()),
+            None => listen.and_then(|listen| {
+                let scheme = if matches!(tls, Some(Some(_))) { "https" } else { "http" };
+                Url::parse(&format!("{scheme}://{listen}")).ok()
+            }),
         };
         let token = mistakes.secret(
             "TRASTIENDA_ADMIN_TOKEN",
@@ -308,6 +359,8 @@ impl ServeArgs {
         let config = (|| {
             Some(Config {
                 listen: listen?,
+                limits: limits?,
+                tls: tls?,
                 metrics_listen: optional(metrics_listen)?,
                 public_url: public_url?,
                 admin_token: optional(admin_token)?,
@@ -331,6 +384,19 @@ impl ServeArgs {
             _ => Err(ConfigErrors(mistakes.0)),
         }
     }
+}
+
+impl ServeArgs {
+    fn check_limits(&self, mistakes: &mut Mistakes) -> Option<Limits> {
+        let connections = mistakes.check("TRASTIENDA_MAX_CONNECTIONS", number_of(&self.max_connections));
+        let requests = mistakes.check("TRASTIENDA_MAX_REQUESTS", number_of(&self.max_requests));
+        Some(Limits { connections: connections?, requests: requests?, ..Limits::default() })
+    }
+}
+
+fn number_of(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| format!("must be a number from 1 to 1000000, not `{text}`"))
 }
 
 /// Unset is fine, set and wrong is not.

@@ -10,11 +10,14 @@
 //! - `dashboard` is the operator's pages over the API.
 //! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
 //! - `saved` counts what shops were spared, for the dashboard.
+//! - [`server`] accepts connections and bounds what they may cost.
+//! - [`backup`] writes and restores the database as a whole.
 //! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
 
 pub mod agents;
 pub mod alerts;
 pub mod app;
+pub mod backup;
 pub mod batch;
 pub mod cli;
 pub mod config;
@@ -37,6 +40,7 @@ pub mod router;
 pub(crate) mod saved;
 pub mod seal;
 pub mod serve;
+pub mod server;
 pub mod shutdown;
 mod systemd;
 pub mod telemetry;

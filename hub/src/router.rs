@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::http::local::LocalApi;
 use crate::http::{Error, auth, request_id};
+use crate::server::overload;
 use crate::{
     agents, batch, dashboard, events, notifications, openapi, operations, payments, projects, webhooks,
 };
@@ -45,6 +46,7 @@ pub fn build(app: &App) -> (Router, OpenApi) {
         .method_not_allowed_fallback(|| async { Error::from(method_not_allowed()) })
         .layer(map_response(problem_for_bare_refusals))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), overload::layer))
         .layer(from_fn_with_state(app.clone(), request_id::layer))
         .with_state(app.clone());
     (router, document)

@@ -1,6 +1,5 @@
 //! `trastienda-hub serve`: migrations, queues, listeners, and a graceful end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,11 +15,16 @@ use crate::app::{App, Inboxes, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
 use crate::queue::listen;
+use crate::server::tls::{self, Tls};
+use crate::server::{self, Limits};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved,
+    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved, seal,
     systemd, telemetry, webhooks,
 };
+
+/// Connections of those who watch, on their own listener.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -35,10 +39,12 @@ pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<(
         }
         None => None,
     };
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    tls::reload_on_hangup(tls.clone(), &shutdown)?;
     let store = Store::open(store_config).await?;
-    let listeners = Listeners { api: listener, metrics: metrics_listener };
+    let listeners = Listeners { api: listener, tls, metrics: metrics_listener };
     let result = serve(config, &store, listeners, shutdown).await;
     // Also after a failure: the embedded PostgreSQL is not left running.
     store.close(true).await;
@@ -47,6 +53,7 @@ pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<(
 
 struct Listeners {
     api: TcpListener,
+    tls: Option<Arc<Tls>>,
     metrics: Option<TcpListener>,
 }
 
@@ -73,26 +80,22 @@ async fn serve(
     if let Some(listener) = listeners.metrics {
         let metrics = Router::new().route("/metrics", get(render_metrics)).with_state(app.clone());
         let token = shutdown.token.clone();
-        shutdown.spawn(async move {
-            let served = axum::serve(listener, metrics).with_graceful_shutdown(token.cancelled_owned()).await;
-            if let Err(error) = served {
-                tracing::error!(%error, "the metrics listener failed");
-            }
-        });
+        let limits = Limits { connections: METRICS_CONNECTIONS, ..app.config.limits };
+        shutdown.spawn(server::serve(listener, metrics, limits, None, token.cancelled_owned()));
     }
     let (router, document) = router::build(&app);
     drop(document);
     memory::give_back_freed();
     systemd::tell_from_now_on(&shutdown, router.clone());
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "the hub is ready");
-    let served = axum::serve(listeners.api, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(webhooks::pull::drained(app.clone()));
+    let stop = webhooks::pull::drained(app.clone());
+    let served = server::serve(listeners.api, router, app.config.limits, listeners.tls, stop);
     let out_of_time = async {
         shutdown.token.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        result = served => result?,
+        () = served => {}
         () = out_of_time => tracing::warn!("some requests did not finish in time: their callers try again"),
     }
     if !shutdown.finish().await {
@@ -135,6 +138,9 @@ async fn housekeeping(app: App) {
             && let Err(error) = app.verifier.write_uses(&app.db).await
         {
             tracing::error!(%error, "when keys were last used was not written");
+        }
+        if let Err(error) = seal::rotate::follow(&app).await {
+            tracing::error!(%error, "whether the master key was changed was not looked at");
         }
         if seconds.is_multiple_of(3_600) {
             if let Err(error) = partitions::ensure(&app.db, app.clock.now()).await {

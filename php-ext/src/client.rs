@@ -7,7 +7,7 @@
 //! sent again: always when the request had not been sent whole, and otherwise only if the caller says
 //! that repeating it is safe. A time-out is never followed by a second attempt.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
@@ -55,8 +55,17 @@ pub(crate) enum Failure {
 struct Kept {
     process: u32,
     socket: PathBuf,
-    stream: Socket,
+    stream: Stream,
 }
+
+/// A connection, and how long the kernel makes a read on it wait at most.
+struct Stream {
+    socket: Socket,
+    read_timeout: Cell<Option<Duration>>,
+}
+
+/// The kernel's own timers are no finer: a read may wait so much longer than the budget.
+const TIMER: Duration = Duration::from_millis(1);
 
 thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
@@ -68,17 +77,20 @@ pub(crate) fn exchange(route: &Route, request: &Request<'_>) -> Result<Response,
     let bytes = encode(request);
     let mut may_reconnect = true;
     let mut sent = false;
-    let mut stream = take_kept(&route.socket);
+    let process = std::process::id();
+    let mut kept = take_kept(process, &route.socket);
     loop {
-        let attempt = match stream.take() {
-            Some(stream) => Ok(stream),
-            None => connect(route, deadline),
+        let attempt = match kept.take() {
+            Some(kept) => Ok(kept),
+            None => {
+                connect(route, deadline).map(|stream| Kept { process, socket: route.socket.clone(), stream })
+            }
         };
         let broken = match attempt {
-            Ok(stream) => match try_once(&stream, &bytes, request.method, deadline) {
+            Ok(kept) => match try_once(&kept.stream, &bytes, request.method, deadline) {
                 Ok(response) => {
                     if response.keep_alive {
-                        keep(&route.socket, stream);
+                        keep(kept);
                     }
                     return Ok(response);
                 }
@@ -135,7 +147,7 @@ impl Broken {
     }
 }
 
-fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> Result<Response, Broken> {
+fn try_once(stream: &Stream, bytes: &[u8], method: &str, deadline: Instant) -> Result<Response, Broken> {
     let mut unsent = bytes;
     let mut refused = None;
     while !unsent.is_empty() && refused.is_none() {
@@ -159,7 +171,7 @@ fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> R
     }
 }
 
-fn connect(route: &Route, deadline: Instant) -> io::Result<Socket> {
+fn connect(route: &Route, deadline: Instant) -> io::Result<Stream> {
     let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // On Linux a connect to a Unix socket whose backlog is full waits for as long as a send may.
     let address = SockAddr::unix(&route.socket)?;
@@ -167,26 +179,41 @@ fn connect(route: &Route, deadline: Instant) -> io::Result<Socket> {
         stream.set_write_timeout(Some(left(deadline)?.min(route.connect)))?;
         match stream.connect(&address) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done.map(|()| stream),
+            done => {
+                done?;
+                return Ok(Stream { socket: stream, read_timeout: Cell::new(None) });
+            }
         }
     }
 }
 
-fn send(stream: &Socket, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
+fn send(stream: &Stream, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
+    // Without the flag, a closed peer would raise SIGPIPE, which ends a process that does not expect it.
+    let send = |flags| stream.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL | flags);
+    // Mostly there is room, and no need to tell the kernel how long to wait for it.
+    match send(libc::MSG_DONTWAIT) {
+        Err(error) if is_transient(&error) => {}
+        done => return done,
+    }
     loop {
-        stream.set_write_timeout(Some(left(deadline)?))?;
-        // Without the flag, a closed peer would raise SIGPIPE, which ends a process that does not expect it.
-        match stream.send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+        stream.socket.set_write_timeout(Some(left(deadline)?))?;
+        match send(0) {
             Err(error) if is_transient(&error) => {}
             done => return done,
         }
     }
 }
 
-fn receive(mut stream: &Socket, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+fn receive(stream: &Stream, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
     loop {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match io::Read::read(&mut stream, buffer) {
+        let left = left(deadline)?;
+        // Calls with the same budget, one after the other, need the kernel to be told once.
+        let is_set = stream.read_timeout.get().is_some_and(|set| set >= left && set - left < TIMER);
+        if !is_set {
+            stream.socket.set_read_timeout(Some(left))?;
+            stream.read_timeout.set(Some(left));
+        }
+        match io::Read::read(&mut &stream.socket, buffer) {
             Err(error) if is_transient(&error) => {}
             done => return done,
         }
@@ -230,14 +257,13 @@ fn encode(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// The kept connection, out of its place, if it is this process's, for this socket and still open.
-fn take_kept(socket: &Path) -> Option<Socket> {
+fn take_kept(process: u32, socket: &Path) -> Option<Kept> {
     let kept = KEPT.with(|place| place.try_borrow_mut().ok()?.take())?;
-    let ours = kept.process == std::process::id() && kept.socket == socket;
-    (ours && is_idle(&kept.stream)).then_some(kept.stream)
+    let ours = kept.process == process && kept.socket == socket;
+    (ours && is_idle(&kept.stream.socket)).then_some(kept)
 }
 
-fn keep(socket: &Path, stream: Socket) {
-    let kept = Kept { process: std::process::id(), socket: socket.to_path_buf(), stream };
+fn keep(kept: Kept) {
     KEPT.with(|place| {
         if let Ok(mut place) = place.try_borrow_mut() {
             *place = Some(kept);

@@ -5,12 +5,13 @@ declare(strict_types=1);
 /*
  * Times calls of one kind from inside a shop and prints their microseconds as JSON:
  *
- *   php calls.php SHOP_DIRECTORY COUNT native|trastienda|guzzle|queue|sqlite|shared [PAUSE [START]]
+ *   php calls.php SHOP_DIRECTORY COUNT native|hot|trastienda|guzzle|queue|pgqueue|sqlite|shared [PAUSE [START [PORT]]]
  *
- * `native` is the extension's trastienda_event(); `trastienda` is Trastienda::event() over the configured transport;
+ * Each call is about an order of its own; `hot` is `native` with one order for all. `native` is the extension's
+ * trastienda_event(); `trastienda` is Trastienda::event() over the configured transport;
  * `guzzle` posts to the hub; `shared` is a bare commit into one file that all such processes share. PAUSE is what lies
  * between two calls, in microseconds; START is when to begin, in seconds since 1970. `queue` pushes a job to Laravel's own database
- * queue on SQLite, in the mode in which it survives a power cut; `sqlite` is the bare commit of the same bytes there.
+ * queue on SQLite, in the mode in which it survives a power cut; `pgqueue` is the same on the PostgreSQL that listens on PORT; `sqlite` is the bare commit of the same bytes there.
  */
 
 use Illuminate\Contracts\Console\Kernel;
@@ -19,22 +20,30 @@ use Illuminate\Support\Facades\Queue;
 use Illuminate\Support\Facades\Schema;
 use Trastienda\Laravel\Facades\Trastienda;
 
-[, $shop, $count, $kind, $pause, $start] = $argv + [4 => 0, 5 => 0];
+[, $shop, $count, $kind, $pause, $start, $port] = $argv + [4 => 0, 5 => 0, 6 => 0];
 chdir($shop);
 $app = require "$shop/bootstrap/app.php";
 $app->make(Kernel::class)->bootstrap();
 
 $data = ['order_id' => 'A-1', 'total' => '1500.00', 'note' => str_repeat('x', 900)];
+$orders = 'A-'.getmypid().'-';
+$number = 0;
 
 if ($kind === 'queue' || $kind === 'sqlite') {
     DB::statement('pragma journal_mode = wal');
     DB::statement('pragma synchronous = full');
 }
 
-if ($kind === 'queue') {
-    config(['queue.connections.bench' => ['driver' => 'database', 'table' => 'bench_jobs', 'queue' => 'default', 'retry_after' => 90]]);
-    Schema::dropIfExists('bench_jobs');
-    Schema::create('bench_jobs', static function ($table): void {
+if ($kind === 'queue' || $kind === 'pgqueue') {
+    $database = $kind === 'queue' ? null : 'bench_pgsql';
+    config(['database.connections.bench_pgsql' => [
+        'driver' => 'pgsql', 'host' => '127.0.0.1', 'port' => (int) $port, 'database' => 'postgres', 'username' => 'postgres',
+        'password' => '', 'charset' => 'utf8', 'prefix' => '', 'schema' => 'public', 'search_path' => 'public', 'sslmode' => 'disable',
+    ]]);
+    config(['queue.connections.bench' => ['driver' => 'database', 'connection' => $database, 'table' => 'bench_jobs', 'queue' => 'default', 'retry_after' => 90]]);
+    $schema = Schema::connection($database);
+    $schema->dropIfExists('bench_jobs');
+    $schema->create('bench_jobs', static function ($table): void {
         $table->bigIncrements('id');
         $table->string('queue')->index();
         $table->longText('payload');
@@ -54,7 +63,7 @@ if ($kind === 'sqlite') {
     $insert = DB::connection()->getPdo()->prepare('insert into bench_rows (body) values (?)');
 }
 
-if ($kind === 'native') {
+if ($kind === 'native' || $kind === 'hot') {
     ini_set('trastienda.socket', (string) getenv('TRASTIENDA_SOCKET'));
 }
 
@@ -73,10 +82,14 @@ if ($kind === 'guzzle') {
 }
 
 $call = match ($kind) {
-    'native' => static fn () => trastienda_event('bench.called', $data),
+    'native' => static function () use (&$data, $orders, &$number): void {
+        $data['order_id'] = $orders.$number++;
+        trastienda_event('bench.called', $data);
+    },
+    'hot' => static fn () => trastienda_event('bench.called', $data),
     'guzzle' => static fn () => $guzzle->post('/v1/events', ['json' => ['type' => 'bench.called', 'data' => $data]]),
     'trastienda' => static fn () => Trastienda::event('bench.called', $data),
-    'queue' => static fn () => Queue::connection('bench')->pushRaw((string) json_encode(['job' => 'Send', 'data' => $data])),
+    'queue', 'pgqueue' => static fn () => Queue::connection('bench')->pushRaw((string) json_encode(['job' => 'Send', 'data' => $data])),
     'sqlite', 'shared' => static fn () => $insert->execute([json_encode($data)]),
 };
 

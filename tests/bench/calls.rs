@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
-use e2e::{Shop, Stack, Transport, root};
+use e2e::{Postgres, Shop, Stack, Transport, root};
 use tokio::net::TcpListener;
 
 use crate::report::{quantile, say};
@@ -11,19 +11,24 @@ use crate::report::{quantile, say};
 const CALLS: usize = 300;
 /// PHP processes that call at the same time.
 const TOGETHER: usize = 16;
-/// Events that wait when the hub comes.
+/// Events that wait when the hub comes, and how many of a single order do, which go one by one.
 const BACKLOG: usize = 100_000;
+const HOT: usize = 2_000;
+/// Between two calls when there are fifty a second, in microseconds.
+const FIFTY_A_SECOND: u32 = 20_000;
+/// How long an idle agent is watched.
+const IDLE: Duration = Duration::from_secs(10);
 const DRAINED_WITHIN: Duration = Duration::from_mins(10);
 
 /// One way of telling somebody that an order was created.
-struct Way {
+pub(crate) struct Way {
     name: &'static str,
     transport: Transport,
     kind: &'static str,
 }
 
 const BARE: Way = Way { name: "bare SQLite commit (FULL)", transport: Transport::Extension, kind: "sqlite" };
-const NATIVE: Way =
+pub(crate) const NATIVE: Way =
     Way { name: "trastienda_event() → agent, on disk", transport: Transport::Extension, kind: "native" };
 
 const WAYS: [Way; 7] = [
@@ -53,23 +58,26 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
     say(&format!(
         "{CALLS} calls of 1 KB from one PHP process, {runs} runs, microseconds: median of the runs (least to most)\n"
     ));
+    idle(&stack).await?;
     let mut reference = None;
     for way in WAYS {
         let first = line(&stack, &way, way.name, runs, 0).await?;
         reference.get_or_insert(first);
     }
+    queue_on_postgres(&stack, runs).await?;
     let bare = reference.unwrap_or_default();
     let hub = stack.hub.url.clone();
-    let up = line(&stack, &NATIVE, "… hub up, taking 50/s", runs.min(3), 20_000).await?;
+    let up = line(&stack, &NATIVE, "… 50/s, hub up and taking them", runs.min(3), FIFTY_A_SECOND).await?;
     stack.hub.kill().await?;
+    let paced = line(&stack, &NATIVE, "… 50/s, hub down", runs.min(3), FIFTY_A_SECOND).await?;
     let down = line(&stack, &NATIVE, "… hub down", runs, 0).await?;
     // Connections are made and nobody ever answers.
     let hole = TcpListener::bind("127.0.0.1:0").await?;
     set(&mut stack, "TRASTIENDA_HUB_URL", &format!("http://{}", hole.local_addr()?)).await?;
     let black = line(&stack, &NATIVE, "… hub black-holed", runs, 0).await?;
     say(&format!(
-        "  hub up to down {:.2}×, black-holed to down {:.2}×, down to bare {:+.0} µs",
-        up / down,
+        "  at 50/s, hub up to down {:.2}×; black-holed to down {:.2}×, down to bare {:+.0} µs",
+        up / paced,
         black / down,
         down - bare,
     ));
@@ -80,18 +88,64 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
     stack.stop().await
 }
 
-async fn set(stack: &mut Stack, name: &'static str, value: &str) -> anyhow::Result<()> {
+/// What an agent costs that nobody calls.
+async fn idle(stack: &Stack) -> anyhow::Result<()> {
+    let pid = stack.agent.pid().context("the agent does not run")?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = cpu_ticks(pid)?;
+    tokio::time::sleep(IDLE).await;
+    // A hundred ticks are a second.
+    #[expect(clippy::cast_precision_loss, reason = "few ticks")]
+    let percent = (cpu_ticks(pid)? - before) as f64 / IDLE.as_secs_f64();
+    say(&format!("  agent idle: {} KiB resident, {percent:.2} % CPU\n", resident_kib(pid)));
+    Ok(())
+}
+
+/// Laravel's queue in a PostgreSQL that syncs, where PHP can speak to one.
+async fn queue_on_postgres(stack: &Stack, runs: usize) -> anyhow::Result<()> {
+    let name = "Laravel's database queue (PostgreSQL)";
+    let modules = e2e::command("php").arg("-m").output().await?;
+    if !String::from_utf8_lossy(&modules.stdout).contains("pdo_pgsql") {
+        say(&format!("  {name}: not compared, PHP has no pdo_pgsql"));
+        return Ok(());
+    }
+    let postgres = Postgres::start_durable(&stack.directory).await?;
+    let way = Way { name, transport: Transport::Extension, kind: "pgqueue" };
+    measure_line(stack, &way, name, runs, &Pace { pause: 0, port: postgres.port }).await?;
+    Ok(())
+}
+
+pub(crate) async fn set(stack: &mut Stack, name: &'static str, value: &str) -> anyhow::Result<()> {
     stack.agent.set(name, value);
     stack.agent.kill().await?;
     stack.agent.restart(&stack.directory).await
 }
 
+/// How the calls of a run are made.
+#[derive(Default)]
+struct Pace {
+    /// Between two calls, in microseconds.
+    pause: u32,
+    /// Where the PostgreSQL listens that is compared, if one is.
+    port: u16,
+}
+
 /// Measures one way and prints its line; gives its p50.
-async fn line(stack: &Stack, way: &Way, name: &str, runs: usize, pause: u32) -> anyhow::Result<f64> {
+pub(crate) async fn line(
+    stack: &Stack,
+    way: &Way,
+    name: &str,
+    runs: usize,
+    pause: u32,
+) -> anyhow::Result<f64> {
+    measure_line(stack, way, name, runs, &Pace { pause, ..Pace::default() }).await
+}
+
+async fn measure_line(stack: &Stack, way: &Way, name: &str, runs: usize, pace: &Pace) -> anyhow::Result<f64> {
     let mut medians = Vec::new();
     let mut worst = Vec::new();
     for _ in 0..runs {
-        let mut times = run(&stack.shop_a, way, pause, 0.0).await?;
+        let mut times = run(&stack.shop_a, way, pace, 0.0).await?;
         medians.push(quantile(&mut times, 0.5));
         worst.push(quantile(&mut times, 0.99));
     }
@@ -113,7 +167,7 @@ async fn together(stack: &Stack, runs: usize) -> anyhow::Result<()> {
         for _ in 0..runs {
             #[expect(clippy::disallowed_methods, reason = "processes agree on when to begin")]
             let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() + 4.0;
-            let calls = (0..TOGETHER).map(|_| run(&stack.shop_a, way, 0, start));
+            let calls = (0..TOGETHER).map(|_| run(&stack.shop_a, way, &Pace { pause: 0, port: 0 }, start));
             let times = futures_all(calls.collect()).await?;
             // The slowest process decides when all is done.
             let longest = times.iter().map(|times| times.iter().sum::<f64>()).fold(0.0, f64::max);
@@ -153,28 +207,43 @@ async fn futures_all<T>(futures: Vec<impl Future<Output = anyhow::Result<T>>>) -
     Ok(results.into_iter().flatten().collect())
 }
 
-/// A backlog, into a hub that comes back.
+/// A backlog, into a hub that comes back; and one of a single order.
 async fn drain(stack: &mut Stack, hub: &str) -> anyhow::Result<()> {
-    let script = root().join("tests/bench/calls.php");
-    let count = BACKLOG.to_string();
-    stack.shop_a.script(Transport::Extension, &script, &[&count, "native"]).await?;
-    let waiting = stack.agent.status().await?["buffered"].as_u64().context("no number")?;
-    stack.hub.restart(&stack.directory).await?;
-    set(stack, "TRASTIENDA_HUB_URL", hub).await?;
-    let since = Instant::now();
-    let mut resident = 0;
-    // Longer than the tests' patience, on a machine that does other things as well.
-    while stack.agent.status().await?["buffered"] != 0 {
-        ensure!(since.elapsed() < DRAINED_WITHIN, "the backlog is not handed over");
-        resident = resident.max(stack.agent.pid().map_or(0, resident_kib));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for (count, kind, what) in [(BACKLOG, "native", "events"), (HOT, "hot", "events of one order")] {
+        let script = root().join("tests/bench/calls.php");
+        stack.shop_a.script(Transport::Extension, &script, &[&count.to_string(), kind]).await?;
+        let waiting = buffered(stack).await?;
+        stack.hub.restart(&stack.directory).await?;
+        set(stack, "TRASTIENDA_HUB_URL", hub).await?;
+        let since = Instant::now();
+        let mut resident = 0;
+        // Longer than the tests' patience, on a machine that does other things as well.
+        while buffered(stack).await? != 0 {
+            ensure!(since.elapsed() < DRAINED_WITHIN, "the backlog is not handed over");
+            resident = resident.max(stack.agent.pid().map_or(0, resident_kib));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "few calls")]
+        let rate = waiting as f64 / since.elapsed().as_secs_f64();
+        say(&format!(
+            "  draining {waiting} {what} into the hub: {rate:.0}/s, agent's resident memory at most {resident} KiB"
+        ));
+        stack.hub.kill().await?;
     }
-    #[expect(clippy::cast_precision_loss, reason = "few calls")]
-    let rate = waiting as f64 / since.elapsed().as_secs_f64();
-    say(&format!(
-        "  draining {waiting} events into the hub: {rate:.0}/s, agent's resident memory at most {resident} KiB"
-    ));
-    Ok(())
+    stack.hub.restart(&stack.directory).await
+}
+
+/// Calls that wait in the agent.
+pub(crate) async fn buffered(stack: &Stack) -> anyhow::Result<u64> {
+    stack.agent.status().await?["buffered"].as_u64().context("no number")
+}
+
+/// User and system time of a process, in hundredths of a second.
+fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok());
+    Ok(ticks(11).context("no user time")? + ticks(12).context("no system time")?)
 }
 
 fn resident_kib(pid: u32) -> u64 {
@@ -183,9 +252,10 @@ fn resident_kib(pid: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-async fn run(shop: &Shop, way: &Way, pause: u32, start: f64) -> anyhow::Result<Vec<f64>> {
+async fn run(shop: &Shop, way: &Way, pace: &Pace, start: f64) -> anyhow::Result<Vec<f64>> {
     let script = root().join("tests/bench/calls.php");
-    let arguments = [CALLS.to_string(), way.kind.to_owned(), pause.to_string(), format!("{start:.3}")];
+    let (pause, port) = (pace.pause.to_string(), pace.port.to_string());
+    let arguments = [CALLS.to_string(), way.kind.to_owned(), pause, format!("{start:.3}"), port];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = shop.script(way.transport, &script, &arguments).await?;
     let line = output.lines().last().context("the script printed nothing")?;

@@ -1,10 +1,11 @@
 //! `make bench`: what things cost, beside what they would have cost otherwise, in the same run.
 //!
 //! Medians of several runs with their range. Timings decide nothing: this prints, and never fails because something was
-//! slow. `bench calls`, `bench webhooks [ROW]`, `bench payments`, `bench mail` and `bench lists` run a
+//! slow. `bench calls`, `bench depth`, `bench webhooks [ROW]`, `bench payments`, `bench mail` and `bench lists` run a
 //! part.
 
 mod calls;
+mod depth;
 mod lists;
 mod mail;
 mod payments;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Part {
     /// What a call costs the shop.
     Calls,
+    /// What five million calls that wait cost.
+    Depth,
     /// Events in, webhooks out.
     Webhooks,
     /// Payments, their notices, and what waiting for them costs.
@@ -59,6 +62,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let wants = |part| arguments.part.is_none_or(|wanted| wanted == part);
     if wants(Part::Calls) {
         calls::measure(arguments.runs).await?;
+    }
+    if wants(Part::Depth) {
+        depth::measure(arguments.runs.min(3)).await?;
     }
     if wants(Part::Webhooks) {
         webhooks::measure(arguments.runs, &arguments.row).await?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use e2e::{PowerCut, Wire, until};
+use e2e::{DiskFault, PowerCut, Wire, until};
 
 use crate::pages;
 use crate::plan::Act;
@@ -34,6 +34,7 @@ impl World {
             Act::Resetting => self.bad_wire(Wire::Resetting).await?,
             Act::DatabaseWire => self.bad_database_wire().await?,
             Act::DiskFull => return self.full_disk().await,
+            Act::DiskFails => self.failing_disk().await?,
             Act::Damage => self.damage().await?,
             Act::ClockJump => self.clock_jump().await?,
         }
@@ -126,6 +127,21 @@ impl World {
         })
         .await?;
         Ok(true)
+    }
+
+    /// New calls are refused; what is taken afterwards stands on nothing that a failed sync lost.
+    async fn failing_disk(&mut self) -> anyhow::Result<()> {
+        self.burst().await?;
+        let faults = [DiskFault::Writes, DiskFault::Syncs, DiskFault::Both];
+        self.layer.set_fault(*self.dice.pick(&faults).unwrap_or(&DiskFault::Both))?;
+        self.until_refused().await?;
+        self.layer.set_fault(DiskFault::None)?;
+        until("the disk is used again", async || match self.one_call().await? {
+            202 => Ok(Some(())),
+            status => bail!("the agent answers {status}"),
+        })
+        .await?;
+        self.power_cut().await
     }
 
     /// Calls until one is refused for want of room.

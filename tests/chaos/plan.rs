@@ -40,6 +40,8 @@ pub(crate) enum Act {
     DatabaseWire,
     /// The agent's disk is full.
     DiskFull,
+    /// The agent's disk fails at writes, at syncs or at both.
+    DiskFails,
     /// Pages of the agent's database are overwritten.
     Damage,
     /// The agent's clock jumps.
@@ -47,7 +49,7 @@ pub(crate) enum Act {
 }
 
 /// All of them, each as often as it is meant to happen.
-const WEIGHTS: [(Act, u64); 18] = [
+const WEIGHTS: [(Act, u64); 19] = [
     (Act::Burst, 3),
     (Act::Direct, 2),
     (Act::Again, 3),
@@ -64,6 +66,7 @@ const WEIGHTS: [(Act, u64); 18] = [
     (Act::Resetting, 1),
     (Act::DatabaseWire, 1),
     (Act::DiskFull, 1),
+    (Act::DiskFails, 1),
     (Act::Damage, 1),
     (Act::ClockJump, 1),
 ];

@@ -71,6 +71,7 @@ fn describe(act: Act) -> &'static str {
         Act::Resetting => "wire to the hub resetting",
         Act::DatabaseWire => "wire to the database shut, resetting, silent, slow or half open",
         Act::DiskFull => "agent's disk full",
+        Act::DiskFails => "agent's disk failing",
         Act::Damage => "agent's database overwritten",
         Act::ClockJump => "agent's clock moved",
     }

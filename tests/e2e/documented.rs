@@ -19,8 +19,14 @@ fn sources(directory: &Path, all: &mut String) -> anyhow::Result<()> {
 }
 
 /// The pages that name tests.
-const PAGES: [&str; 5] =
-    ["definition-of-done.md", "mail-proof.md", "payments-proof.md", "reliability.md", "webhooks-proof.md"];
+const PAGES: [&str; 6] = [
+    "backup.md",
+    "definition-of-done.md",
+    "mail-proof.md",
+    "payments-proof.md",
+    "reliability.md",
+    "webhooks-proof.md",
+];
 
 #[test]
 fn every_test_that_a_page_names_exists() -> anyhow::Result<()> {
@@ -29,8 +35,9 @@ fn every_test_that_a_page_names_exists() -> anyhow::Result<()> {
         sources(&root().join(directory), &mut code)?;
     }
     let mut named = BTreeSet::new();
-    for page in PAGES {
-        let text = std::fs::read_to_string(root().join("docs").join(page))?;
+    let pages = PAGES.iter().map(|page| root().join("docs").join(page)).chain([root().join("SECURITY.md")]);
+    for page in pages {
+        let text = std::fs::read_to_string(page)?;
         // Every other piece between backticks is code; a test's path has `::` in it.
         named
             .extend(text.split('`').skip(1).step_by(2).filter(|code| code.contains("::")).map(str::to_owned));
@@ -47,6 +54,6 @@ fn every_test_that_a_page_names_exists() -> anyhow::Result<()> {
             !exists(if name == "…" { last } else { name })
         })
         .collect();
-    assert!(missing.is_empty(), "named in docs/ and not there: {missing:?}");
+    assert!(missing.is_empty(), "named in docs/ or SECURITY.md and not there: {missing:?}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use e2e::{Directory, Hub};
 
 /// Memory of the process's own, in MiB (proc(5): `RssAnon`).
-fn own_memory(pid: u32) -> anyhow::Result<u64> {
+pub(crate) fn own_memory(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? / 1_024)

@@ -1,8 +1,10 @@
 //! The whole, with real processes. Few tests, each a story; [`e2e`] is the stage.
 
 mod agent_killed;
+mod broken_disk;
 mod chaos;
 mod configuration;
+mod crowd;
 mod dashboard;
 mod documented;
 mod doors;
@@ -16,12 +18,14 @@ mod installed;
 mod leftovers;
 mod logs;
 mod mail_hub_killed;
+mod master_key;
 mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
 mod planted;
 mod pulled;
+mod schema_holds;
 mod several_hubs;
 mod verified_elsewhere;
 mod watching;

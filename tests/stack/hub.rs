@@ -16,7 +16,7 @@ use crate::{Catcher, Directory, Process, Simulator, command, free_port, program,
 const ADMIN_TOKEN: &str = "admin-token-of-the-demonstration-0123456789";
 
 /// What seals secrets where several hubs share a database.
-const MASTER_KEY: &str = "bWFzdGVyLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM=";
+pub const MASTER_KEY: &str = "bWFzdGVyLWtleS1vZi0zMi1ieXRlcy1mb3ItdGVzdHM=";
 
 /// A hub that can be killed and started again.
 #[derive(Debug)]
@@ -183,6 +183,11 @@ impl Hub {
 
     /// Ends it gracefully; its PostgreSQL ends with it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.end().await
+    }
+
+    /// The same for one that is started again.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(process) => process.stop().await,
             None => Ok(()),

@@ -20,12 +20,22 @@ pub struct Postgres {
     /// Connections of the tests' own.
     pub pool: PgPool,
     home: PathBuf,
+    is_durable: bool,
     process: Option<Process>,
 }
 
 impl Postgres {
     /// Starts one with an empty database. PostgreSQL refuses root, so as root it runs as the user `postgres`.
     pub async fn start(directory: &Directory) -> anyhow::Result<Self> {
+        Self::start_as(directory, false).await
+    }
+
+    /// Starts one whose commits outlive a power cut, for comparisons.
+    pub async fn start_durable(directory: &Directory) -> anyhow::Result<Self> {
+        Self::start_as(directory, true).await
+    }
+
+    async fn start_as(directory: &Directory, is_durable: bool) -> anyhow::Result<Self> {
         let programs = programs()?;
         let home = directory.path("postgres");
         std::fs::create_dir(&home)?;
@@ -44,7 +54,7 @@ impl Postgres {
         let port = free_port()?;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
         let pool = PgPoolOptions::new().max_connections(2).connect_lazy(&url)?;
-        let mut this = Self { port, pool, home, process: None };
+        let mut this = Self { port, pool, home, is_durable, process: None };
         this.restart(directory).await?;
         Ok(this)
     }
@@ -55,11 +65,10 @@ impl Postgres {
         let mut server = command(&programs()?.join("postgres"), unprivileged_user()?);
         server.arg("-D").arg(self.home.join("data")).args(["-p", &self.port.to_string(), "-k"]);
         server.arg(&self.home).current_dir("/");
-        // Nothing here has to outlive a power cut.
-        let settings =
-            ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "max_connections=150"];
-        for setting in settings {
-            server.args(["-c", setting]);
+        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=150"]);
+        if !self.is_durable {
+            // Nothing in a test has to outlive a power cut.
+            server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
         let mut process = Process::spawn(directory, "postgres", &mut server)?;
         until("PostgreSQL answers", async || {

@@ -174,6 +174,11 @@ impl StorageError {
         matches!(self.code, Some(DatabaseCorrupt | NotADatabase))
     }
 
+    /// Whether the disk fails.
+    pub(super) fn is_io(&self) -> bool {
+        matches!(self.code, Some(rusqlite::ErrorCode::SystemIoFailure))
+    }
+
     /// Whether the disk is full or fails.
     pub fn is_disk(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};

@@ -7,11 +7,14 @@
 //!
 //! What only records the hub's answers is not synced by itself: the next call that is taken syncs it,
 //! and if the power fails before, the rows are still there and the same ids are sent again.
+//!
+//! A sync that failed leaves a log that nobody may build upon: a kernel forgets the pages that it could not write and
+//! says so once. What stands in the log then goes into the database before the next call is taken, and a new log begins.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use trastienda_protocol::batch::Kind;
 use uuid::Uuid;
@@ -52,7 +55,7 @@ pub(super) enum Command {
 /// Runs until every handle is gone.
 pub(super) async fn run(connection: Connection, shared: Arc<Shared>, mut queue: mpsc::Receiver<Command>) {
     let mut database = Some(connection);
-    let mut state = State { saved_seq: shared.ledger().last_seq, synced: true };
+    let mut state = State::of(&shared);
     while let Some(first) = queue.recv().await {
         // Whoever else has something to say says it before the commit.
         tokio::task::yield_now().await;
@@ -76,6 +79,14 @@ struct State {
     saved_seq: i64,
     /// Whether commits are synced at present.
     synced: bool,
+    /// Whether the log may hold what a failed sync lost.
+    distrusted: bool,
+}
+
+impl State {
+    fn of(shared: &Shared) -> Self {
+        Self { saved_seq: shared.ledger().last_seq, synced: true, distrusted: false }
+    }
 }
 
 fn write(database: &mut Option<Connection>, shared: &Shared, state: &mut State, mut group: Vec<Command>) {
@@ -83,9 +94,9 @@ fn write(database: &mut Option<Connection>, shared: &Shared, state: &mut State, 
     let mut damaged = reported_damage(&mut group, shared);
     if damaged || database.is_none() {
         *database = replace(database.take(), shared);
-        *state = State { saved_seq: shared.ledger().last_seq, synced: true };
+        *state = State::of(shared);
     }
-    let Some(connection) = database.as_mut() else {
+    let Some(connection) = database.as_ref() else {
         for command in group {
             command.fail(&StorageError::no_database());
         }
@@ -96,10 +107,11 @@ fn write(database: &mut Option<Connection>, shared: &Shared, state: &mut State, 
     }
     if let Err(error) = commit(connection, shared, state, group) {
         damaged = error.is_damage();
+        state.distrusted |= error.is_io();
         tracing::error!(error = %error, damaged, "the buffer could not write; what it holds is kept");
         if damaged {
             *database = replace(database.take(), shared);
-            *state = State { saved_seq: shared.ledger().last_seq, synced: true };
+            *state = State::of(shared);
         }
     }
 }
@@ -142,7 +154,7 @@ fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
 
 /// Applies a group in one transaction and answers it.
 fn commit(
-    connection: &mut Connection,
+    connection: &Connection,
     shared: &Shared,
     state: &mut State,
     group: Vec<Command>,
@@ -161,9 +173,13 @@ fn commit(
             connection.pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })?;
             state.synced = synced;
         }
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if promises && state.distrusted {
+            store::begin_log_anew(connection)?;
+            state.distrusted = false;
+        }
+        store::begin(connection)?;
         for command in commands.by_ref() {
-            let (answer, applied) = command.apply(&transaction, &mut work, shared);
+            let (answer, applied) = command.apply(connection, &mut work, shared);
             answers.push(answer);
             applied?;
         }
@@ -172,14 +188,15 @@ fn commit(
             == u64::try_from(work.ledger.last_seq - before.last_seq).ok()
             && work.ledger.totals.dead_letters == before.totals.dead_letters;
         if !only_added || work.ledger.last_seq - state.saved_seq >= SAVE_EVERY {
-            store::save_ledger(&transaction, work.ledger)?;
+            store::save_ledger(connection, work.ledger)?;
             saved = true;
         }
-        transaction.commit()?;
+        store::commit(connection)?;
         Ok::<(), rusqlite::Error>(())
     })()
     .map_err(StorageError::from);
     if let Err(error) = written {
+        store::roll_back(connection);
         shared.metrics.write_errors.add(1);
         for answer in answers {
             answer(Some(&error));

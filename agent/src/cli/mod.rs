@@ -18,6 +18,7 @@ use crate::activation::{self, Activated};
 use crate::agent::Agent;
 use crate::config::{self, Config, Settings};
 use crate::local_client;
+use crate::memory;
 use crate::shutdown::{Signals, Wish};
 use crate::status::OwnStatus;
 use crate::telemetry::{self, LogFormat};
@@ -77,6 +78,7 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
+    memory::keep_little();
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(run) => prepare(&run).and_then(|config| block_on(2, serve(run, config))),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use trastienda_protocol::batch::BatchResults;
 use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::limits::BATCH_OPERATIONS_MAX;
 
@@ -18,7 +17,7 @@ use crate::config::Pace;
 use crate::hub::HubError;
 
 /// Bodies in one batch, in bytes: bounds the agent's memory while it drains. One larger call goes alone.
-const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_BYTES: usize = 512 * 1024;
 /// Batches that are not full leave a lane at most this often: under load they gather.
 const LINGER: Duration = Duration::from_millis(10);
 /// After walking over much that cannot go, a lane looks again at most this often.
@@ -117,7 +116,7 @@ impl Worker {
     /// Sends one batch, if there is something to send.
     async fn step(&mut self) -> Result<Next, StorageError> {
         let now = self.core.clock.now();
-        let Some(claim) = self.claim(now.timestamp_millis()).await? else { return Ok(Next::Idle(None)) };
+        let Some(mut claim) = self.claim(now.timestamp_millis()).await? else { return Ok(Next::Idle(None)) };
         if !*self.gate.borrow() {
             // Closed while this lane looked: another one had these rows, and trouble with them.
             return Ok(Next::Again);
@@ -139,29 +138,34 @@ impl Worker {
             let due = claim.next_run_at.map(|at| at.saturating_sub(now.timestamp_millis()).unsigned_abs());
             return Ok(Next::Idle(due.map(Duration::from_millis)));
         }
-        let Claim { operations, more, behind, .. } = &claim;
-        if !(*more || *behind) {
+        if !(claim.more || claim.behind) {
             self.rests_until = Some(Instant::now() + LINGER);
         }
-        // Compressing takes milliseconds, which the runtime's threads are not to wait for.
-        let sent = operations.clone();
-        let Ok(written) = tokio::task::spawn_blocking(move || batch::write(&sent)).await else {
+        // Compressing takes milliseconds, which the runtime's threads are not to wait for. Once it is done, the bodies
+        // are not needed any more.
+        let mut operations = std::mem::take(&mut claim.operations);
+        let compressing = tokio::task::spawn_blocking(move || {
+            let written = batch::write(&operations);
+            for operation in &mut operations {
+                operation.body = Vec::new();
+            }
+            (operations, written)
+        });
+        let Ok((operations, written)) = compressing.await else {
             return Ok(self.pause(Trouble { state: HubState::Up, at_least: None }));
         };
         let body = match written {
             Ok(body) => body,
-            Err(error) => return self.unreadable(operations, &error).await,
+            Err(error) => return self.unreadable(&operations, &error).await,
         };
         let hub = self.core.hub();
         match hub.batch(body, self.core.clock.as_ref()).await {
-            Ok(BatchResults { results }) if results.len() == operations.len() => {
-                self.settle(operations, results).await
-            }
-            Ok(BatchResults { results }) => {
+            Ok(results) if results.len() == operations.len() => self.settle(&operations, results).await,
+            Ok(results) => {
                 let text = format!("{} results for {} operations", results.len(), operations.len());
-                self.failed(operations, HubError::Malformed(text)).await
+                self.failed(&operations, HubError::Malformed(text)).await
             }
-            Err(error) => self.failed(operations, error).await,
+            Err(error) => self.failed(&operations, error).await,
         }
         // The claim lives until here: its rows are in no other one until they are settled.
     }

@@ -1,8 +1,6 @@
 //! What becomes of a batch after the hub's answer, or without one.
 
 use chrono::TimeDelta;
-use serde_json::Value;
-use trastienda_protocol::batch::OperationResult;
 use trastienda_protocol::limits::BATCH_OPERATIONS_MAX;
 
 use super::Next;
@@ -12,7 +10,7 @@ use super::memory::Failure;
 use super::verdict::{self, Single, Whole};
 use crate::agent::Core;
 use crate::buffer::{Claim, Pending, Reason, Settled, Settlement, StorageError};
-use crate::hub::HubError;
+use crate::hub::{HubError, Outcome};
 
 /// Rows in one transaction: a call that comes meanwhile waits for one such piece at most.
 const PIECE: usize = 100;
@@ -21,7 +19,7 @@ impl Worker {
     pub(super) async fn settle(
         &mut self,
         operations: &[Pending],
-        results: Vec<OperationResult>,
+        results: Vec<Outcome>,
     ) -> Result<Next, StorageError> {
         let alone = verdict::failed_alone(&results);
         let mut settlements = Vec::with_capacity(operations.len());
@@ -37,22 +35,22 @@ impl Worker {
                     tracing::warn!(
                         operation.id = operation.public_id(),
                         status = result.status,
-                        code = code(&result.body),
+                        code = result.code(),
                         "the hub refused a call for good: it is among the dead letters"
                     );
-                    let hub_version = unknown_to(&self.core, code(&result.body));
-                    let answer = Some(result.body.to_string());
+                    let hub_version = unknown_to(&self.core, &result.code());
+                    let answer = Some(result.body.get().to_owned());
                     Settled::Dead { reason: Reason::Refused, answer, hub_version }
                 }
                 Single::Again { .. } => {
                     tracing::info!(
                         operation.id = operation.public_id(),
                         status = result.status,
-                        code = code(&result.body),
+                        code = result.code(),
                         failed_alone = alone,
                         "the hub did not take a call: it is tried again"
                     );
-                    self.defer(operation.seq, alone, Some(result.body.to_string()))
+                    self.defer(operation.seq, alone, Some(result.body.get().to_owned()))
                 }
             };
             settlements.push(Settlement { seq: operation.seq, settled });
@@ -172,8 +170,4 @@ async fn record(core: &Core, settlements: Vec<Settlement>) -> Result<(), Storage
 /// The hub's version, when it refuses nothing but fields that it does not know.
 fn unknown_to(core: &Core, code: &str) -> Option<String> {
     (code == "unknown_field").then(|| core.hub_view.version().unwrap_or_default())
-}
-
-fn code(body: &Value) -> &str {
-    body.get("code").and_then(Value::as_str).unwrap_or_default()
 }

@@ -4,11 +4,10 @@
 //! An answer to a batch as a whole is only final when it is the hub's own (a problem document): a
 //! proxy's error page between the two says nothing about the operations.
 
-use trastienda_protocol::batch::OperationResult;
 use trastienda_protocol::heartbeat::HubState;
 
 use super::Trouble;
-use crate::hub::HubError;
+use crate::hub::{HubError, Outcome};
 
 /// What a batch's failure as a whole means for what is in it.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ pub(super) fn single(status: u16) -> Single {
 
 /// For each result that is to be tried again, whether it failed alone: while others of its batch got
 /// through, or as the only one of its batch with a status that is about the operation itself.
-pub(super) fn failed_alone(results: &[OperationResult]) -> Vec<bool> {
+pub(super) fn failed_alone(results: &[Outcome]) -> Vec<bool> {
     let verdicts: Vec<Single> = results.iter().map(|result| single(result.status)).collect();
     let others_moved = verdicts.iter().any(|verdict| !matches!(verdict, Single::Again { .. }));
     let only_one = results.len() == 1;
@@ -87,7 +86,7 @@ pub(super) fn failed_alone(results: &[OperationResult]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::value::RawValue;
     use trastienda_protocol::problem::Problem;
 
     use super::*;
@@ -117,7 +116,7 @@ mod tests {
         let results = |statuses: &[u16]| {
             let results: Vec<_> = statuses
                 .iter()
-                .map(|status| OperationResult { status: *status, body: Value::Null })
+                .map(|status| Outcome { status: *status, body: RawValue::NULL.to_owned() })
                 .collect();
             failed_alone(&results)
         };

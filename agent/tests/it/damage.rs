@@ -3,10 +3,12 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{StubHub, TestAgent, eventually};
+use crate::process::{self, Program};
+use crate::support::{Client, StubHub, TestAgent, eventually};
 
 const PAGE: usize = 4_096;
 
@@ -105,6 +107,104 @@ async fn damage_found_while_running_stops_nobody_and_costs_only_what_it_hit() {
     agent.until("buffered", 0).await;
     let arrived = ids.iter().filter(|id| hub.taken().contains_key(*id)).count();
     assert_eq!(arrived as u64, recovered);
+}
+
+/// A log as a killed agent leaves it, and the ids of the calls in it.
+async fn killed_with_a_log(program: &Program, calls: usize) -> (PathBuf, Vec<String>) {
+    let running = program.run().await;
+    let mut ids = Vec::new();
+    for number in 0..calls {
+        ids.push(process::accept(&program.socket(), number).await);
+    }
+    drop(running);
+    (program.directory().join("data/buffer.db-wal"), ids)
+}
+
+async fn status(program: &Program) -> Value {
+    Client::socket(&program.socket()).await.get("/agent/overview").await.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_costs_only_what_it_hit() {
+    const CALLS: usize = 60;
+    const FRAME: u64 = 24 + PAGE as u64;
+    // Where it is hit, and how many calls may be gone with it: each call's page is written again with the next one.
+    for (name, place, length, lost) in [
+        ("a frame in the middle", 32 + 40 * FRAME + 100, 3_000, 4),
+        ("pieces of two frames", 32 + 30 * FRAME - 500, 1_000, 8),
+        ("the header", 0, 32, 1),
+    ] {
+        let mut hub = StubHub::away().await;
+        let program = Program::of(&hub);
+        let (log, ids) = killed_with_a_log(&program, CALLS).await;
+        let file = OpenOptions::new().write(true).open(&log).unwrap();
+        file.write_all_at(&vec![b'x'; length], place).unwrap();
+        let _running = program.run().await;
+        let said = status(&program).await;
+        assert_eq!((&said["damaged_databases"], &said["buffered"]), (&json!(1), &json!(0)), "{name}");
+        let reports: Value = serde_json::from_str(&program.says("queue recover --json").await).unwrap();
+        let recovered = reports[0]["recovered"].as_u64().unwrap();
+        assert!(recovered >= (CALLS - lost) as u64, "{name}: {reports}");
+        hub.come().await;
+        eventually("what came back arrives", async || (hub.taken().len() as u64 == recovered).then_some(()))
+            .await;
+        assert!(hub.taken().keys().all(|id| ids.contains(id)), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_end_is_torn_is_no_damage() {
+    let hub = StubHub::away().await;
+    let program = Program::of(&hub);
+    let (log, ids) = killed_with_a_log(&program, 20).await;
+    // As a power cut leaves what was not synced: the last frame is half there, behind it lies what was there before.
+    let bytes = std::fs::read(&log).unwrap();
+    let frames = bytes[32..].chunks_exact(24 + PAGE);
+    let salts = &bytes[16..24];
+    let last = frames.take_while(|frame| &frame[8..16] == salts).count() - 1;
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    file.write_all_at(&[0; 2_000], 32 + last as u64 * (24 + PAGE as u64) + 2_000).unwrap();
+    let _running = program.run().await;
+    let said = status(&program).await;
+    assert_eq!(said["damaged_databases"], 0);
+    assert_eq!(
+        said["buffered"],
+        ids.len() - 1,
+        "only the call that the torn frame was written for is not there"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_damaged_buffer_is_set_aside_without_being_read() {
+    const CALLS: i64 = 200_000;
+    let hub = StubHub::away().await;
+    let program = Program::of(&hub);
+    program.run().await.end();
+    let path = program.directory().join("data/buffer.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    let insert = "INSERT INTO operations (seq, kind, id, accepted_at, fingerprint, body)
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+        SELECT n, 1, unhex(printf('0192f0c1d2e37a4b%016x', n)), 0, zeroblob(32), zeroblob(400) FROM numbers";
+    connection.execute(insert, [CALLS]).unwrap();
+    connection.close().unwrap();
+    damage(&path, 0..1);
+    let since = Instant::now();
+    let _running = program.run().await;
+    let id = process::accept(&program.socket(), 1).await;
+    let took = since.elapsed();
+    assert!(id.starts_with("evt_"));
+    let set_aside = std::fs::read_dir(program.directory().join("data")).unwrap().map(|entry| entry.unwrap());
+    let sizes = set_aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("buffer.damaged-"));
+    let size = sizes.map(|entry| entry.metadata().unwrap().len()).max().unwrap();
+    println!(
+        "{} MiB were set aside, and the next call was taken {} ms after the start",
+        size >> 20,
+        took.as_millis()
+    );
+    assert!(size > 100 << 20, "{size} bytes were set aside");
+    // Two seconds on a machine that has nothing else to do; here it is only no question of how large the file was.
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
 /// The page that a table's tree begins with, as the file itself says.

@@ -21,233 +21,205 @@ pub(crate) enum Tongue {
     En,
 }
 
-/// An alert in words.
-pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
-    let telling = Telling { details: &row.details, tongue };
-    let (title, text) = match row.kind.as_str() {
-        "endpoint_disabled" | "endpoint_failing" => telling.endpoint(&row.kind),
-        "queue_old" => telling.queue(),
-        "provider_failing" => telling.provider(),
-        "agent_silent" => telling.agent(),
-        "mail_account_failing" => telling.mail_account(),
-        "case_open" => telling.case(),
-        "dead_letters" => telling.dead_letters(),
-        "database_trouble" => telling.database(),
-        "disk_full" => telling.disk(),
-        other => (other.to_owned(), String::new()),
+/// How one sort of alert reads: templates over its details.
+struct Entry {
+    name: &'static str,
+    es: (&'static str, &'static str),
+    en: (&'static str, &'static str),
+}
+
+/// By kind, and after a slash by what of that kind it is.
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "endpoint_disabled",
+        es: (
+            "Endpoint desactivado en {{ project_name }}",
+            "{{ endpoint_id }} ({{ host }}) ya no recibe nada; sus entregas esperan, ninguna se pierde.",
+        ),
+        en: (
+            "Endpoint disabled in {{ project_name }}",
+            "{{ endpoint_id }} ({{ host }}) gets nothing any more; its deliveries wait, none is lost.",
+        ),
+    },
+    Entry {
+        name: "endpoint_failing",
+        es: (
+            "Un endpoint de {{ project_name }} falla",
+            "{{ endpoint_id }} ({{ host }}) no acepta nada desde el {{ failing_since|default('?')|moment }}; va por el {{ percent }} % del camino a quedar desactivado.",
+        ),
+        en: (
+            "An endpoint of {{ project_name }} fails",
+            "{{ endpoint_id }} ({{ host }}) has taken nothing since {{ failing_since|default('?')|moment }}; it is {{ percent }} % of the way to being disabled.",
+        ),
+    },
+    Entry {
+        name: "queue_old/queue",
+        es: (
+            "La cola {{ queue }} no avanza",
+            "Lo más viejo espera desde hace {{ (seconds or 0) // 60 }} min; por hacer: {{ due }}.",
+        ),
+        en: (
+            "The queue {{ queue }} does not move",
+            "The oldest has waited for {{ (seconds or 0) // 60 }} min; due: {{ due }}.",
+        ),
+    },
+    Entry {
+        name: "queue_old/agent",
+        es: (
+            "El agente de {{ project_name }} no logra enviar",
+            "El agente {{ agent_id }} guarda {{ due }} llamadas; la más vieja espera desde hace {{ (seconds or 0) // 60 }} min. Nada se pierde.",
+        ),
+        en: (
+            "The agent of {{ project_name }} cannot send",
+            "The agent {{ agent_id }} keeps {{ due }} calls; the oldest has waited for {{ (seconds or 0) // 60 }} min. Nothing is lost.",
+        ),
+    },
+    Entry {
+        name: "provider_failing",
+        es: (
+            "{{ provider }} no responde bien a {{ project_name }}",
+            "Falla desde el {{ failing_since|default('?')|moment }} ({{ failure }}). Los pagos esperan y se vuelven a consultar solos.",
+        ),
+        en: (
+            "{{ provider }} does not answer {{ project_name }} well",
+            "Failing since {{ failing_since|default('?')|moment }} ({{ failure }}). Payments wait and are asked about again by themselves.",
+        ),
+    },
+    Entry {
+        name: "agent_silent",
+        es: (
+            "El agente de {{ project_name }} no da señales",
+            "El agente {{ agent_id }} habló por última vez el {{ seen_at|default('?')|moment }}.",
+        ),
+        en: (
+            "The agent of {{ project_name }} is silent",
+            "The agent {{ agent_id }} last spoke on {{ seen_at|default('?')|moment }}.",
+        ),
+    },
+    Entry {
+        name: "mail_account_failing",
+        es: (
+            "El correo de {{ project_name or 'hub' }} falla",
+            "«{{ name }}» falló {{ failures }} veces seguidas; los correos esperan.",
+        ),
+        en: (
+            "The mail of {{ project_name or 'hub' }} fails",
+            "\"{{ name }}\" failed {{ failures }} times in a row; mails wait.",
+        ),
+    },
+    Entry {
+        name: "case_open",
+        es: (
+            "Un caso de pagos espera en {{ project_name }}",
+            "{{ case_id }} ({{ case_kind }}), pedido {{ order_id or '?' }}.",
+        ),
+        en: (
+            "A payment case waits in {{ project_name }}",
+            "{{ case_id }} ({{ case_kind }}), order {{ order_id or '?' }}.",
+        ),
+    },
+    Entry {
+        name: "dead_letters/agent",
+        es: (
+            "Llamadas rechazadas en el agente de {{ project_name }}",
+            "El agente {{ agent_id }} guarda {{ count }} llamadas que el hub rechazó para siempre.",
+        ),
+        en: (
+            "Refused calls at the agent of {{ project_name }}",
+            "The agent {{ agent_id }} keeps {{ count }} calls that the hub refused for good.",
+        ),
+    },
+    Entry {
+        name: "dead_letters/hub",
+        es: (
+            "Se rechazó algo que {{ project_name }} daba por enviado",
+            "En 24 horas: {{ events }} eventos, {{ notifications }} notificaciones.",
+        ),
+        en: (
+            "Something that {{ project_name }} took for sent was refused",
+            "In 24 hours: {{ events }} events, {{ notifications }} notifications.",
+        ),
+    },
+    Entry {
+        name: "database_trouble/connections",
+        es: ("A PostgreSQL se le acaban las conexiones", "En uso: {{ percent }} %."),
+        en: ("PostgreSQL runs out of connections", "In use: {{ percent }} %."),
+    },
+    Entry {
+        name: "database_trouble/wraparound",
+        es: (
+            "PostgreSQL se acerca al límite de transacciones",
+            "La más vieja tiene {{ millions }} millones; a los 2147 deja de escribir. Falta un VACUUM.",
+        ),
+        en: (
+            "PostgreSQL nears its limit of transactions",
+            "The oldest is {{ millions }} million old; at 2147 it stops writing. A VACUUM is due.",
+        ),
+    },
+    Entry {
+        name: "database_trouble",
+        es: (
+            "La base de datos no responde",
+            "Visto desde {{ host }} ({{ failure }}). Los agentes guardan lo que dicen las tiendas.",
+        ),
+        en: (
+            "The database does not answer",
+            "Seen from {{ host }} ({{ failure }}). Agents keep what shops say.",
+        ),
+    },
+    Entry {
+        name: "disk_full/refused",
+        es: (
+            "El disco de la base de datos está lleno",
+            "PostgreSQL rechaza escribir, visto desde {{ host }}. Los agentes guardan lo que dicen las tiendas.",
+        ),
+        en: (
+            "The database's disk is full",
+            "PostgreSQL refuses to write, seen from {{ host }}. Agents keep what shops say.",
+        ),
+    },
+    Entry {
+        name: "disk_full",
+        es: ("El disco de {{ host }} se llena", "Queda libre el {{ percent }} %."),
+        en: ("The disk of {{ host }} fills up", "{{ percent }} % is free."),
+    },
+];
+
+/// Which entry tells it.
+fn name_of(kind: &str, details: &Value) -> String {
+    let what = match kind {
+        "queue_old" if details["queue"].is_string() => Some("queue"),
+        "queue_old" => Some("agent"),
+        "dead_letters" if details["agent_id"].is_string() => Some("agent"),
+        "dead_letters" => Some("hub"),
+        _ => details["what"].as_str(),
     };
-    Words { title, text }
+    let named = what.map(|what| format!("{kind}/{what}"));
+    named.filter(|name| ENTRIES.iter().any(|entry| entry.name == name)).unwrap_or_else(|| kind.to_owned())
 }
 
-/// The details of an alert, to be told in a language: as a title and a text.
-#[derive(Clone, Copy)]
-struct Telling<'a> {
-    details: &'a Value,
-    tongue: Tongue,
+/// An alert in words. A detail that is missing is left out: an older hub may have opened it.
+pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
+    let name = name_of(&row.kind, &row.details);
+    let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name) else {
+        return Words { title: row.kind.clone(), text: String::new() };
+    };
+    let (title, text) = if tongue == Tongue::Es { entry.es } else { entry.en };
+    // Plain text: what shows it escapes it.
+    let mut environment = minijinja::Environment::new();
+    environment.add_filter("moment", move |text: String| moment(text, tongue));
+    let render = |template: &str| {
+        environment
+            .render_str(template, minijinja::value::Serde(&row.details))
+            .unwrap_or_else(|_| name.clone())
+    };
+    Words { title: render(title), text: render(text) }
 }
 
-impl<'a> Telling<'a> {
-    fn text(self, name: &str) -> &'a str {
-        self.details[name].as_str().unwrap_or("?")
-    }
-
-    /// A time as people write it, in UTC: a mail knows no zone.
-    fn time(self, name: &str) -> String {
-        let Ok(at) = trastienda_protocol::time::parse(self.text(name)) else { return "?".to_owned() };
-        self.pick(at.format("%d/%m %H:%M UTC").to_string(), at.format("%b %-d %H:%M UTC").to_string())
-    }
-
-    fn number(self, name: &str) -> i64 {
-        self.details[name].as_i64().unwrap_or(0)
-    }
-
-    fn pick(self, spanish: String, english: String) -> String {
-        if self.tongue == Tongue::Es { spanish } else { english }
-    }
-
-    fn endpoint(self, kind: &str) -> (String, String) {
-        let (shop, id, host) = (self.text("project_name"), self.text("endpoint_id"), self.text("host"));
-        if kind == "endpoint_disabled" {
-            return (
-                self.pick(format!("Endpoint desactivado en {shop}"), format!("Endpoint disabled in {shop}")),
-                self.pick(
-                    format!("{id} ({host}) ya no recibe nada; sus entregas esperan, ninguna se pierde."),
-                    format!("{id} ({host}) gets nothing any more; its deliveries wait, none is lost."),
-                ),
-            );
-        }
-        let (since, percent) = (self.time("failing_since"), self.number("percent"));
-        (
-            self.pick(format!("Un endpoint de {shop} falla"), format!("An endpoint of {shop} fails")),
-            self.pick(
-                format!("{id} ({host}) no acepta nada desde el {since}; va por el {percent} % del camino a quedar desactivado."),
-                format!("{id} ({host}) has taken nothing since {since}; it is {percent} % of the way to being disabled."),
-            ),
-        )
-    }
-
-    fn queue(self) -> (String, String) {
-        let (minutes, due) = (self.number("seconds") / 60, self.number("due"));
-        if self.details["queue"].is_string() {
-            let queue = self.text("queue");
-            return (
-                self.pick(format!("La cola {queue} no avanza"), format!("The queue {queue} does not move")),
-                self.pick(
-                    format!("Lo más viejo espera desde hace {minutes} min; por hacer: {due}."),
-                    format!("The oldest has waited for {minutes} min; due: {due}."),
-                ),
-            );
-        }
-        let (shop, agent) = (self.text("project_name"), self.text("agent_id"));
-        (
-            self.pick(format!("El agente de {shop} no logra enviar"), format!("The agent of {shop} cannot send")),
-            self.pick(
-                format!("El agente {agent} guarda {due} llamadas; la más vieja espera desde hace {minutes} min. Nada se pierde."),
-                format!("The agent {agent} keeps {due} calls; the oldest has waited for {minutes} min. Nothing is lost."),
-            ),
-        )
-    }
-
-    fn provider(self) -> (String, String) {
-        let (shop, provider) = (self.text("project_name"), self.text("provider"));
-        let (since, failure) = (self.time("failing_since"), self.text("failure"));
-        (
-            self.pick(
-                format!("{provider} no responde bien a {shop}"),
-                format!("{provider} does not answer {shop} well"),
-            ),
-            self.pick(
-                format!("Falla desde el {since} ({failure}). Los pagos esperan y se vuelven a consultar solos."),
-                format!("Failing since {since} ({failure}). Payments wait and are asked about again by themselves."),
-            ),
-        )
-    }
-
-    fn agent(self) -> (String, String) {
-        let (shop, agent, seen) = (self.text("project_name"), self.text("agent_id"), self.time("seen_at"));
-        (
-            self.pick(format!("El agente de {shop} no da señales"), format!("The agent of {shop} is silent")),
-            self.pick(
-                format!("El agente {agent} habló por última vez el {seen}."),
-                format!("The agent {agent} last spoke on {seen}."),
-            ),
-        )
-    }
-
-    fn mail_account(self) -> (String, String) {
-        let (name, failures) = (self.text("name"), self.number("failures"));
-        let whose = if self.details["project_name"].is_string() { self.text("project_name") } else { "hub" };
-        (
-            self.pick(format!("El correo de {whose} falla"), format!("The mail of {whose} fails")),
-            self.pick(
-                format!("«{name}» falló {failures} veces seguidas; los correos esperan."),
-                format!("\"{name}\" failed {failures} times in a row; mails wait."),
-            ),
-        )
-    }
-
-    fn case(self) -> (String, String) {
-        let (shop, id) = (self.text("project_name"), self.text("case_id"));
-        let (kind, order) = (self.text("case_kind"), self.text("order_id"));
-        (
-            self.pick(
-                format!("Un caso de pagos espera en {shop}"),
-                format!("A payment case waits in {shop}"),
-            ),
-            self.pick(format!("{id} ({kind}), pedido {order}."), format!("{id} ({kind}), order {order}.")),
-        )
-    }
-
-    fn dead_letters(self) -> (String, String) {
-        let shop = self.text("project_name");
-        if self.details["agent_id"].is_string() {
-            let (agent, count) = (self.text("agent_id"), self.number("count"));
-            return (
-                self.pick(
-                    format!("Llamadas rechazadas en el agente de {shop}"),
-                    format!("Refused calls at the agent of {shop}"),
-                ),
-                self.pick(
-                    format!("El agente {agent} guarda {count} llamadas que el hub rechazó para siempre."),
-                    format!("The agent {agent} keeps {count} calls that the hub refused for good."),
-                ),
-            );
-        }
-        let (events, notifications) = (self.number("events"), self.number("notifications"));
-        (
-            self.pick(
-                format!("Se rechazó algo que {shop} daba por enviado"),
-                format!("Something that {shop} took for sent was refused"),
-            ),
-            self.pick(
-                format!("En 24 horas: {events} eventos, {notifications} notificaciones."),
-                format!("In 24 hours: {events} events, {notifications} notifications."),
-            ),
-        )
-    }
-
-    fn disk(self) -> (String, String) {
-        let (host, percent) = (self.text("host"), self.number("percent"));
-        if self.details["what"] == "refused" {
-            return (
-                self.pick(
-                    "El disco de la base de datos está lleno".to_owned(),
-                    "The database's disk is full".to_owned(),
-                ),
-                self.pick(
-                    format!("PostgreSQL rechaza escribir, visto desde {host}. Los agentes guardan lo que dicen las tiendas."),
-                    format!("PostgreSQL refuses to write, seen from {host}. Agents keep what shops say."),
-                ),
-            );
-        }
-        (
-            self.pick(format!("El disco de {host} se llena"), format!("The disk of {host} fills up")),
-            self.pick(format!("Queda libre el {percent} %."), format!("{percent} % is free.")),
-        )
-    }
-
-    fn database(self) -> (String, String) {
-        match self.text("what") {
-            "connections" => {
-                let percent = self.number("percent");
-                (
-                    self.pick(
-                        "A PostgreSQL se le acaban las conexiones".to_owned(),
-                        "PostgreSQL runs out of connections".to_owned(),
-                    ),
-                    self.pick(format!("En uso: {percent} %."), format!("In use: {percent} %.")),
-                )
-            }
-            "wraparound" => {
-                let millions = self.number("millions");
-                (
-                    self.pick(
-                        "PostgreSQL se acerca al límite de transacciones".to_owned(),
-                        "PostgreSQL nears its limit of transactions".to_owned(),
-                    ),
-                    self.pick(
-                        format!("La más vieja tiene {millions} millones; a los 2147 deja de escribir. Falta un VACUUM."),
-                        format!("The oldest is {millions} million old; at 2147 it stops writing. A VACUUM is due."),
-                    ),
-                )
-            }
-            _ => {
-                let (host, failure) = (self.text("host"), self.text("failure"));
-                (
-                    self.pick(
-                        "La base de datos no responde".to_owned(),
-                        "The database does not answer".to_owned(),
-                    ),
-                    self.pick(
-                        format!(
-                            "Visto desde {host} ({failure}). Los agentes guardan lo que dicen las tiendas."
-                        ),
-                        format!("Seen from {host} ({failure}). Agents keep what shops say."),
-                    ),
-                )
-            }
-        }
-    }
+/// A time as people write it, in UTC: a mail knows no zone.
+fn moment(text: String, tongue: Tongue) -> String {
+    let form = if tongue == Tongue::Es { "%d/%m %H:%M UTC" } else { "%b %-d %H:%M UTC" };
+    trastienda_protocol::time::parse(&text).map_or(text, |at| at.format(form).to_string())
 }
 
 /// A mail about what opened and what is over.

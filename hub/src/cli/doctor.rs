@@ -16,6 +16,7 @@ use super::say;
 use crate::config::{Config, Database, ServeArgs, StoreConfig};
 use crate::db::{MIGRATOR, Store};
 use crate::queue::members;
+use crate::seal;
 
 enum Level {
     Ok,
@@ -177,6 +178,17 @@ async fn check_secrets(store: &Store, findings: &mut Findings) -> anyhow::Result
             Err(error) => findings.error(format!(
                 "TRASTIENDA_MASTER_KEY: {error}; restore the key with which this database was made"
             )),
+        }
+    }
+    let new = store.sealer.new_key().to_string();
+    let old = store.sealer.old_key().map(|key| key.to_string());
+    for (column, keys) in seal::rotate::count(&store.pool).await? {
+        for (key, values) in keys.into_iter().filter(|(key, _)| *key != new) {
+            if Some(&key) == old.as_ref() {
+                findings.warning(format!("{values} values of {column} are sealed with the old master key: run `trastienda-hub seal rotate` before it goes"));
+            } else {
+                findings.error(format!("{values} values of {column} are sealed with another master key ({key}) and cannot be opened"));
+            }
         }
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! The command line.
 
+mod backup;
 mod doctor;
 mod healthcheck;
 mod logs;
 mod payments;
 mod project;
+mod seal;
 mod seed;
 mod webhooks;
 
@@ -50,6 +52,13 @@ enum Command {
     /// What became of notifications, webhooks and payments.
     #[command(subcommand)]
     Logs(logs::LogsCommand),
+    /// Write the whole database into one file, or into one named by the time in a directory; hubs run on meanwhile.
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty database, all of it or nothing.
+    Restore(backup::RestoreArgs),
+    /// The master key: change it while hubs run.
+    #[command(subcommand)]
+    Seal(seal::SealCommand),
     /// Make two demonstration projects and show their keys.
     Seed(seed::SeedArgs),
     /// Say what is wrong with this deployment and how to mend it.
@@ -97,6 +106,9 @@ impl Command {
             Self::Webhooks(command) => command.run().await?,
             Self::Payments(command) => command.run().await?,
             Self::Logs(command) => command.run().await?,
+            Self::Backup(args) => args.run().await?,
+            Self::Restore(args) => args.run().await?,
+            Self::Seal(command) => command.run().await?,
             Self::Seed(args) => args.run().await?,
             Self::Doctor(args) => return doctor::run(&args).await,
             Self::Healthcheck(args) => return args.run().await,

@@ -18,6 +18,7 @@ use crate::seal::Sealer;
 
 const USER: &str = "trastienda";
 const DATABASE: &str = "trastienda";
+const MASTER_KEY: &str = "master.key";
 /// A Unix socket's path must fit into 107 bytes; PostgreSQL adds its own file name.
 const SOCKET_DIRECTORY_MAX: usize = 80;
 
@@ -40,7 +41,7 @@ struct Owner {
 impl Embedded {
     /// Starts the cluster under `data_dir`, making it first if it is not there.
     pub async fn start(data_dir: &Path) -> anyhow::Result<Self> {
-        let programs = find_programs()?;
+        let programs = find_programs(&["initdb", "pg_ctl", "postgres"])?;
         tokio::fs::create_dir_all(data_dir)
             .await
             .with_context(|| format!("cannot make {}", data_dir.display()))?;
@@ -72,6 +73,16 @@ impl Embedded {
     /// How to connect to it.
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass().socket(&self.sockets).username(USER).database(DATABASE)
+    }
+
+    /// The same as an address for PostgreSQL's own programs.
+    pub(crate) fn address(&self) -> String {
+        let directory = percent_encoding::utf8_percent_encode(
+            &self.sockets.to_string_lossy(),
+            percent_encoding::NON_ALPHANUMERIC,
+        )
+        .to_string();
+        format!("postgresql:///{DATABASE}?host={directory}&user={USER}")
     }
 
     /// Stops the server if this program started it (or `also_adopted`) and nobody else is connected.
@@ -201,14 +212,19 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The master key that goes with the embedded cluster, made at the first start.
-pub async fn master_key(data_dir: &Path) -> anyhow::Result<SecretString> {
-    let path = data_dir.join("master.key");
-    match tokio::fs::read_to_string(&path).await {
-        Ok(text) => return Ok(SecretString::from(text.trim())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+/// The master key that goes with the embedded cluster; `None` before it was made.
+pub(super) fn find_master_key(data_dir: &Path) -> anyhow::Result<Option<SecretString>> {
+    let path = data_dir.join(MASTER_KEY);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(SecretString::from(text.trim()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// Makes it, at the first start.
+pub(super) async fn make_master_key(data_dir: &Path) -> anyhow::Result<SecretString> {
+    let path = data_dir.join(MASTER_KEY);
     let key = Sealer::generate_master_key()?;
     let mut file = tokio::fs::OpenOptions::new();
     let mut file = file.write(true).create_new(true).mode(0o600).open(&path).await?;
@@ -227,8 +243,8 @@ fn socket_directory(home: &Path) -> PathBuf {
     PathBuf::from(format!("/tmp/trastienda-{}", hex::encode(&digest[..8])))
 }
 
-/// Finds `initdb` and its companions: on the `PATH`, then where Debian keeps them, the newest first.
-fn find_programs() -> anyhow::Result<PathBuf> {
+/// Finds PostgreSQL's programs: on the `PATH`, then where Debian keeps them, the newest first.
+pub(crate) fn find_programs(names: &[&str]) -> anyhow::Result<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "PATH is where programs are looked for, not a setting")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -246,10 +262,11 @@ fn find_programs() -> anyhow::Result<PathBuf> {
     directories.extend(versions.into_iter().map(|(_, directory)| directory));
     directories
         .into_iter()
-        .find(|directory| {
-            ["initdb", "pg_ctl", "postgres"].iter().all(|program| directory.join(program).exists())
+        .find(|directory| names.iter().all(|program| directory.join(program).exists()))
+        .with_context(|| {
+            let names = names.join(", ");
+            format!("no PostgreSQL is installed ({names}): install Debian's package `postgresql`, or set DATABASE_URL")
         })
-        .context("no PostgreSQL is installed: install Debian's package `postgresql`, or set DATABASE_URL")
 }
 
 fn is_root() -> std::io::Result<bool> {

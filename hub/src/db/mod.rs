@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor as _, PgPool};
@@ -47,19 +47,19 @@ impl Store {
         let (options, embedded, master_key) = match &config.database {
             Database::External(url) => {
                 let options = PgConnectOptions::from_str(url.expose_secret()).context("DATABASE_URL")?;
-                let key = config.master_key.clone().context("TRASTIENDA_MASTER_KEY is required")?;
-                (options, None, key)
+                (options, None, known_master_key(config)?.context("TRASTIENDA_MASTER_KEY is required")?)
             }
             Database::Embedded(_) => {
                 let embedded = Embedded::start(&config.data_dir).await.context("embedded PostgreSQL")?;
-                let key = match &config.master_key {
-                    Some(key) => key.clone(),
-                    None => embedded::master_key(&config.data_dir).await.context("master key")?,
+                let key = match known_master_key(config)? {
+                    Some(key) => key,
+                    None => embedded::make_master_key(&config.data_dir).await.context("master key")?,
                 };
                 (embedded.options(), Some(embedded), key)
             }
         };
-        let sealer = Sealer::new(&master_key).context("TRASTIENDA_MASTER_KEY")?;
+        let sealer =
+            Sealer::changing(&master_key, config.old_master_key.as_ref()).context("TRASTIENDA_MASTER_KEY")?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(Duration::from_secs(10))
@@ -77,6 +77,15 @@ impl Store {
         if let Some(embedded) = self.embedded {
             embedded.stop_if_alone(is_hub).await;
         }
+    }
+}
+
+/// The master key, if there is one yet; with the embedded PostgreSQL it may be in the data directory.
+pub fn known_master_key(config: &StoreConfig) -> anyhow::Result<Option<SecretString>> {
+    match (&config.master_key, &config.database) {
+        (Some(key), _) => Ok(Some(key.clone())),
+        (None, Database::External(_)) => Ok(None),
+        (None, Database::Embedded(_)) => embedded::find_master_key(&config.data_dir),
     }
 }
 

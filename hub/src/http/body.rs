@@ -8,6 +8,7 @@ use trastienda_protocol::limits::BODY_MAX;
 use trastienda_protocol::problem::Problem;
 
 use super::{Error, Result};
+use crate::server::is_too_slow;
 
 /// A JSON body of at most `MAX` bytes, not yet checked against its fields.
 pub struct JsonBody<const MAX: usize = BODY_MAX>(pub Value);
@@ -29,6 +30,10 @@ pub async fn read(body: Body, max: usize) -> Result<bytes::Bytes> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Problem::too_large(max).into())
+        }
+        Err(error) if is_too_slow(&*error) => {
+            let detail = "the body came too slowly";
+            Err(Problem::new(408, "request_timeout", "Request timeout", detail).into())
         }
         Err(error) => Err(Problem::new(
             400,

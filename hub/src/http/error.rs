@@ -6,6 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use trastienda_protocol::problem::{CONTENT_TYPE, FieldError, Problem};
 
+/// When a caller may come back who was refused for want of room.
+const OVERLOAD_SECONDS: u64 = 2;
+
 /// A handler's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -43,6 +46,8 @@ pub enum Error {
     },
     /// Any other refusal, as a whole document.
     Problem(Box<Problem>),
+    /// 503: more to do than the hub can.
+    Overloaded,
     /// 503: something that the hub needs does not answer.
     Unavailable(&'static str),
     /// 500: our fault.
@@ -67,6 +72,12 @@ impl Error {
             Self::Invalid(errors) => Problem::validation(errors.clone()),
             Self::TooMany { code, detail, .. } => Problem::new(429, code, "Too many requests", detail),
             Self::Problem(problem) => (**problem).clone(),
+            Self::Overloaded => Problem::new(
+                503,
+                "overloaded",
+                "Overloaded",
+                "the hub has more to do than it can; try again after the seconds that Retry-After says",
+            ),
             Self::Unavailable(what) => Problem::new(
                 503,
                 "unavailable",
@@ -128,8 +139,13 @@ impl IntoResponse for Error {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        if let Self::TooMany { retry_after, .. } = self {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+        let retry_after = match self {
+            Self::TooMany { retry_after, .. } => Some(retry_after),
+            Self::Overloaded => Some(OVERLOAD_SECONDS),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         // The request id's layer knows the id and writes the body.
         response.extensions_mut().insert(problem);

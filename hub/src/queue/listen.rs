@@ -11,6 +11,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use super::wake;
 use crate::app::App;
 use crate::projects::changes;
+use crate::seal;
 use crate::webhooks::pull::letters;
 
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -56,8 +57,18 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
     let epoch = changes::epoch(&app.db).await?;
     let number = {
         let conn = sqlx::Acquire::acquire(&mut listener).await?;
-        app.member.join(conn, epoch, app.clock.now()).await?
+        app.member.join(conn, epoch, &app.sealer, app.clock.now()).await?
     };
+    // Seen by whoever changes the master key from here on; what was changed before is found out now.
+    if let Some(own) = seal::store::find_own_secret(&app.db).await?
+        && seal::key_of(&own).is_none_or(|key| !app.sealer.key_ids().contains(&key))
+    {
+        tracing::error!(
+            "the master key was changed and this hub was not told: stopping; start it with the new TRASTIENDA_MASTER_KEY"
+        );
+        app.shutdown.token.cancel();
+        return Ok(());
+    }
     app.verifier.forget();
     app.verifier.set_listening(true);
     app.wakes.wake_all();

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::app::App;
+use crate::seal::Sealer;
 
 /// First key of the advisory locks on hub numbers.
 const LOCK_CLASS: i32 = 0x7472_6875;
@@ -26,12 +27,14 @@ impl Member {
         &self,
         conn: &mut PgConnection,
         epoch: i64,
+        sealer: &Sealer,
         now: DateTime<Utc>,
     ) -> sqlx::Result<i32> {
         let number = sqlx::query_scalar!(
-            "insert into hubs (version, key_epoch, started_at) values ($1, $2, $3) returning number",
+            "insert into hubs (version, key_epoch, seal_keys, started_at) values ($1, $2, $3, $4) returning number",
             env!("CARGO_PKG_VERSION"),
             epoch,
+            &key_names(sealer)[..],
             now,
         )
         .fetch_one(&mut *conn)
@@ -45,6 +48,51 @@ impl Member {
     pub(crate) fn leave(&self) {
         self.0.store(0, Ordering::SeqCst);
     }
+}
+
+/// A running hub and the master keys that it has, the one that it seals with first.
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    pub(crate) number: i32,
+    pub(crate) version: String,
+    pub(crate) seal_keys: Option<Vec<String>>,
+}
+
+/// Says which master keys a hub has.
+pub(crate) async fn set_seal_keys(db: &PgPool, number: i32, sealer: &Sealer) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update hubs set seal_keys = $2 where number = $1 and seal_keys is distinct from $2",
+        number,
+        &key_names(sealer)[..],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The running hubs with their master keys.
+pub(crate) async fn list_sealing(db: &PgPool) -> sqlx::Result<Vec<Sealing>> {
+    sqlx::query_as!(
+        Sealing,
+        r#"
+        select number, version, seal_keys
+        from hubs
+        join pg_locks on locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())
+            and classid = $1::integer::oid
+            and objid = hubs.number::oid
+            and objsubid = 2
+            and granted
+        order by number
+        "#,
+        LOCK_CLASS,
+    )
+    .fetch_all(db)
+    .await
+}
+
+fn key_names(sealer: &Sealer) -> Vec<String> {
+    sealer.key_ids().iter().map(ToString::to_string).collect()
 }
 
 /// Forgets hubs that are gone.

@@ -7,8 +7,10 @@ use sqlx::PgPool;
 
 use crate::support::TestApp;
 
+#[derive(Clone)]
 pub(crate) struct Cli {
     database_url: String,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Cli {
@@ -17,7 +19,20 @@ impl Cli {
         let (host, port) = (options.get_host().to_owned(), options.get_port());
         let (user, database) =
             (options.get_username().to_owned(), options.get_database().unwrap().to_owned());
-        Self { database_url: format!("postgres://{user}@{host}:{port}/{database}") }
+        let database_url = format!("postgres://{user}@{host}:{port}/{database}");
+        Self { database_url, settings: Vec::new() }
+    }
+
+    /// The same with another setting.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// The same with a password, which PostgreSQL does not ask for here.
+    pub(crate) fn with_password(mut self, password: &str) -> Self {
+        self.database_url = self.database_url.replace('@', &format!(":{password}@"));
+        self
     }
 
     /// The program with its arguments, ready to be started.
@@ -26,6 +41,7 @@ impl Cli {
         command.args(arguments).env_clear().env("DATABASE_URL", &self.database_url);
         // The key that the harness's hubs seal with.
         command.env("TRASTIENDA_MASTER_KEY", "dGVzdC1tYXN0ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc=");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -50,7 +66,7 @@ impl Cli {
 async fn a_project_is_managed_from_the_shell_while_the_hub_runs(pool: PgPool) {
     let (test, cli) = (TestApp::new(pool.clone()).await, Cli::on(&pool));
     let run = |arguments: Vec<String>| {
-        let cli = Cli { database_url: cli.database_url.clone() };
+        let cli = cli.clone();
         tokio::task::spawn_blocking(move || {
             cli.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
         })

@@ -6,6 +6,7 @@
 
 mod admin;
 mod alerts;
+mod backup;
 mod batch;
 mod cli;
 mod dashboard;
@@ -13,6 +14,7 @@ mod errors;
 mod event_types;
 mod events;
 mod fairness;
+mod fuzz;
 mod hostile;
 mod keys;
 mod limits;
@@ -24,6 +26,8 @@ mod payments;
 mod plans;
 mod pull;
 mod retention;
+mod seal;
+mod server;
 mod several;
 mod support;
 mod together;

@@ -2,7 +2,7 @@
 //!
 //! A small library in C is loaded into the process (`LD_PRELOAD`). It keeps a copy of each file as it was when it was last
 //! synced, and of each directory's entries; a power cut is then a kill, after which the files are put back to what was
-//! synced. It also shows the process another time of day. What is not imitated: a disk that lies about a sync, and the
+//! synced. It also shows the process another time of day, and lets its writes and syncs fail as a broken disk's do. What is not imitated: a disk that lies about a sync, and the
 //! kernel writing things out by itself in an order of its own, except that [`PowerCut::Torn`] keeps some of what was not synced.
 
 use std::collections::BTreeMap;
@@ -42,20 +42,36 @@ pub struct Layer {
     files: PathBuf,
     synced: PathBuf,
     clock: PathBuf,
+    faults: PathBuf,
+}
+
+/// What of the disk fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Nothing.
+    None,
+    /// Writes do, with `EIO`.
+    Writes,
+    /// Syncs do, with `EIO`, and what they would have made certain is forgotten.
+    Syncs,
+    /// Both.
+    Both,
 }
 
 impl Layer {
     /// Compiles it (with gcc) into a directory, for a process whose files lie below `files`.
     pub async fn new(directory: &Path, files: &Path) -> anyhow::Result<Self> {
-        let (library, synced, clock) =
-            (directory.join("layer.so"), directory.join("synced"), directory.join("clock"));
+        let place = |name| directory.join(name);
+        let (library, synced, clock, faults) =
+            (place("layer.so"), place("synced"), place("clock"), place("faults"));
         fs::create_dir_all(&synced)?;
         fs::write(&clock, 0i64.to_ne_bytes())?;
+        fs::write(&faults, 0i64.to_ne_bytes())?;
         let mut gcc = command("gcc");
         gcc.args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library);
         let made = gcc.arg(root().join("tests/stack/layer/layer.c")).arg("-ldl").output().await?;
         ensure!(made.status.success(), "gcc: {}", String::from_utf8_lossy(&made.stderr));
-        Ok(Self { library, files: files.to_owned(), synced, clock })
+        Ok(Self { library, files: files.to_owned(), synced, clock, faults })
     }
 
     /// The environment of the process that it is for.
@@ -66,14 +82,24 @@ impl Layer {
             ("CHAOS_FILES", text(&self.files)),
             ("CHAOS_SYNCED", text(&self.synced)),
             ("CHAOS_CLOCK", text(&self.clock)),
+            ("CHAOS_FAULTS", text(&self.faults)),
         ]
     }
 
     /// From now on the process's clock is off by so many seconds.
     pub fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
-        // In place: the process has the file mapped.
-        let file = fs::OpenOptions::new().write(true).open(&self.clock)?;
-        Ok(std::os::unix::fs::FileExt::write_all_at(&file, &seconds.to_ne_bytes(), 0)?)
+        set(&self.clock, seconds)
+    }
+
+    /// From now on this of the process's disk fails.
+    pub fn set_fault(&self, fault: DiskFault) -> anyhow::Result<()> {
+        let bits = match fault {
+            DiskFault::None => 0,
+            DiskFault::Writes => 1,
+            DiskFault::Syncs => 2,
+            DiskFault::Both => 3,
+        };
+        set(&self.faults, bits)
     }
 
     /// Puts the files back to what a power cut leaves. The process must be gone.
@@ -129,6 +155,12 @@ impl Layer {
         let live = files_in(&self.files)?;
         self.replace_files(&live.into_values().collect())
     }
+}
+
+/// In place: the process has the file mapped.
+fn set(file: &Path, number: i64) -> anyhow::Result<()> {
+    let file = fs::OpenOptions::new().write(true).open(file)?;
+    Ok(std::os::unix::fs::FileExt::write_all_at(&file, &number.to_ne_bytes(), 0)?)
 }
 
 /// Names and contents of the files in a directory, by what they are known by.

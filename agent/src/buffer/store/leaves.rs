@@ -21,6 +21,8 @@ use super::salvage::PAGE;
 const TABLE_LEAF: u8 = 13;
 /// The first page begins with the file's header.
 const HEADER: usize = 100;
+/// Columns of the table of calls that wait, which no other table has as many of.
+const CALL_COLUMNS: usize = 11;
 /// No row of ours is larger.
 const ROW_MAX: u64 = 32 * 1024 * 1024;
 
@@ -102,6 +104,29 @@ fn rows(pages: &Pages, page: &[u8], start: usize) -> Vec<(i64, Vec<Value>)> {
             let place = number(page, start + 8 + 2 * cell, 2)?;
             let (seq, row) = payload(pages, page, place)?;
             Some((seq, record(&row)?))
+        })
+        .collect()
+}
+
+/// The numbers of the calls that a page holds that wait for the hub; none when it is no leaf of their table.
+pub(super) fn call_numbers(page: &[u8]) -> Vec<i64> {
+    if page.first() != Some(&TABLE_LEAF) {
+        return Vec::new();
+    }
+    let cells = number(page, 3, 2).unwrap_or(0).min(PAGE / 2);
+    (0..cells)
+        .filter_map(|cell| {
+            let (_, place) = varint(page, number(page, 8 + 2 * cell, 2)?)?;
+            let (seq, place) = varint(page, place)?;
+            let (header, first) = varint(page, place)?;
+            let end = place.checked_add(usize::try_from(header).ok()?)?;
+            let mut next = first;
+            let mut columns = 0;
+            while next < end {
+                (_, next) = varint(page, next)?;
+                columns += 1;
+            }
+            (columns == CALL_COLUMNS && next == end).then_some(seq.cast_signed())
         })
         .collect()
 }

@@ -4,6 +4,7 @@ pub(super) mod accept;
 pub(super) mod claim;
 pub(super) mod import;
 mod leaves;
+mod log;
 pub(super) mod open;
 pub(super) mod read;
 pub(super) mod salvage;
@@ -64,6 +65,38 @@ pub(super) fn find_fact(connection: &Connection, name: &str) -> rusqlite::Result
         .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()
+}
+
+/// Begins a transaction that writes. Prepared, since every call has one.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
+/// Ends it. With an error, it has still to be undone.
+pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+}
+
+/// Undoes what is open. Some errors have undone it already.
+pub(super) fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(error = %error, "a transaction could not be undone");
+    }
+}
+
+/// Brings what stands in the log into the database, synced, and lets the log start over.
+///
+/// # Errors
+/// Somebody else is reading from it, or the disk does not take it.
+pub(super) fn begin_log_anew(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
+    if busy {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(code, Some("the log is being read".to_owned())));
+    }
+    Ok(())
 }
 
 pub(super) fn save_ledger(connection: &Connection, ledger: Ledger) -> rusqlite::Result<()> {

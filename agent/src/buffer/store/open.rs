@@ -1,7 +1,8 @@
 //! Opening the database, and setting a damaged one aside.
 //!
 //! What counts as damage is decided here: a file that is no database, whose schema cannot be read,
-//! or (while it is small enough to look at in no time) whose pages do not fit together. Everything
+//! or (while it is small enough to look at in no time) whose pages do not fit together, and a log with
+//! acknowledged calls behind a damaged frame. Everything
 //! else (no rights, no space, a newer agent's file) stops the start with its reason, since setting
 //! such a file aside would help nobody.
 
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use trastienda_protocol::ids::{IdSource as _, RandomIds};
 
-use super::{AGENT_ID, FINGERPRINT_KEY, Ledger, PROJECT, find_fact, load_ledger, save_fact, upgrade};
+use super::{AGENT_ID, FINGERPRINT_KEY, Ledger, PROJECT, find_fact, load_ledger, log, save_fact, upgrade};
 use crate::buffer::Options;
 use crate::buffer::call::{Durability, StorageError};
 
@@ -126,6 +128,10 @@ fn open_files(
     durability: Durability,
     now: DateTime<Utc>,
 ) -> Result<(Connection, Connection, Facts), OpenError> {
+    if durability == Durability::Disk {
+        // In the other tier, what several transactions wrote may be torn by a power cut.
+        check_log(path)?;
+    }
     // Made here for its rights, which SQLite gives to the files beside it as well.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let mut writer = Connection::open(path)?;
@@ -220,8 +226,42 @@ fn check(connection: &Connection) -> Result<(), OpenError> {
     if verdict == "ok" {
         return Ok(());
     }
+    Err(damage(verdict))
+}
+
+fn damage(verdict: String) -> OpenError {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    Err(rusqlite::Error::SqliteFailure(code, Some(verdict)).into())
+    rusqlite::Error::SqliteFailure(code, Some(verdict)).into()
+}
+
+/// Looks whether acknowledged calls lie in the log where SQLite would not read them, and would write over them.
+fn check_log(path: &Path) -> Result<(), OpenError> {
+    let [_, log_path, _] = files(path);
+    let behind = log::calls_behind_damage(&log_path)?;
+    if behind.len() < 2 || !fs::exists(path)? {
+        return Ok(());
+    }
+    let connection = Connection::open(path)?;
+    // Nothing is changed by looking: a connection that ends would take the log along.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let known = match schema_version(&connection)? {
+        0 => 0,
+        SCHEMA_VERSION => load_ledger(&connection)?.last_seq,
+        // Its numbers are read by who knows them.
+        _ => i64::MAX,
+    };
+    let mut highest = known;
+    let mut newer = 0;
+    for call in behind {
+        newer += u32::from(call > highest);
+        highest = highest.max(call);
+    }
+    if newer >= 2 {
+        return Err(damage(format!(
+            "the log is damaged behind call number {known}; the last one is {highest}"
+        )));
+    }
+    Ok(())
 }
 
 fn load_facts(connection: &Connection, now: DateTime<Utc>) -> Result<Facts, OpenError> {

@@ -20,9 +20,9 @@ use trastienda_protocol::batch::Kind;
 use trastienda_protocol::fingerprint::fingerprint;
 use uuid::Uuid;
 
-use super::leaves;
 use super::open::{self, files};
 use super::{FINGERPRINT_KEY, PROJECT, find_fact, kind_of, load_saved_ledger};
+use super::{leaves, log};
 use crate::buffer::call::{Durability, NewCall, Reason, public_id};
 
 pub(super) const PAGE: usize = 4_096;
@@ -81,6 +81,8 @@ impl Wreck {
                 _ => {}
             }
         }
+        // What lies behind a damaged frame of the log is read as well. Where a frame is missing, ways may lead past rows.
+        let is_mended = log::mend(&files(&copy.0)[1])?;
         let connection = match open_copy(&copy.0) {
             Ok(connection) => connection,
             Err(_) => match replace_first_page(&copy.0).map(|()| open_copy(&copy.0)) {
@@ -96,7 +98,7 @@ impl Wreck {
         let project = fact(PROJECT).and_then(|bytes| String::from_utf8(bytes).ok());
         let fingerprint_key = fact(FINGERPRINT_KEY).and_then(|bytes| bytes.try_into().ok());
         let calls = held(&connection);
-        Ok(Some(Self { connection, fingerprint_key, project, calls, is_torn: Cell::new(false), copy }))
+        Ok(Some(Self { connection, fingerprint_key, project, calls, is_torn: Cell::new(is_mended), copy }))
     }
 
     /// Hands over every call that can be read, until told to stop. Gives how many could not be,

@@ -78,6 +78,11 @@ impl TestApp {
         Self::build(pool, sealer(), false, |_| {}).await
     }
 
+    /// A hub that runs no job and has another master key.
+    pub(crate) async fn restarted_with_key(pool: PgPool, master_key: &str) -> Self {
+        Self::build(pool, Sealer::new(&SecretString::from(master_key)).unwrap(), false, |_| {}).await
+    }
+
     /// A second hub on the same database, with other settings.
     pub(crate) async fn sharing_with(other: &Self, change: impl FnOnce(&mut Config)) -> Self {
         Self::build(other.app.db.clone(), other.app.sealer.clone(), true, change).await
@@ -95,6 +100,8 @@ impl TestApp {
         db::migrate(&pool, clock.now()).await.unwrap();
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 1)),
+            limits: trastienda_hub::server::Limits::default(),
+            tls: None,
             metrics_listen: None,
             public_url: "http://hub.test".parse().unwrap(),
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),

@@ -133,6 +133,7 @@ const stories = {
     await frame.waitForSelector('body');
     assert.ok((await frame.$eval('body', (body) => body.innerText)).length > 50);
     await b.check();
+    b.hostile = shop.hostileMail;
     await b.go(`${here}/notifications/${shop.hostileMail}`);
     await b.press('Mostrar el mensaje');
     const evil = await (await page.waitForSelector('iframe.mail')).contentFrame();

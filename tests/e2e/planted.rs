@@ -9,7 +9,7 @@ use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 
 const EMAIL: &str = "plantada.dos@cliente.example.com";
-const PHONE: &str = "1176543210";
+const PHONE: &str = "1123456701";
 const NAME: &str = "Plantina Secretóvich";
 const STREET: &str = "Calle Plantada 4242";
 const CARD: &str = "5031755734530604";

@@ -81,7 +81,10 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
                 changes::acknowledge(&app.db, number, epoch).await?;
             }
             letters::CHANNEL => letters::heard(app, notification.payload()),
-            _ => app.wakes.heard(notification.payload()),
+            _ => {
+                app.wakes.heard(notification.payload());
+                app.moved();
+            }
         }
     }
     Ok(())

@@ -253,6 +253,9 @@ async fn a_database_that_does_not_answer_is_told_from_memory_and_so_is_its_retur
     let both = [("alert.opened", "database_trouble"), ("alert.recovered", "database_trouble")];
     until_posted(&test, &receiver, &both).await;
     test.until("the mail about its end", async || (smtp.mails().len() == 2).then_some(())).await;
+    let ids: Vec<Value> =
+        receiver.received().iter().map(|one| one.json()["data"]["alert_id"].clone()).collect();
+    assert_eq!(ids[0], ids[1]);
     // It is written down, as one that is over.
     let kept: Vec<(String, bool)> = sqlx::query_as("select kind, recovered_at > opened_at from alerts")
         .fetch_all(&test.app.db)

@@ -20,6 +20,8 @@ mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
 mod pulled;
+mod runbook;
 mod several_hubs;
+mod units;
 mod verified_elsewhere;
 mod watching;

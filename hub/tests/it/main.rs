@@ -27,6 +27,7 @@ mod retention;
 mod several;
 mod support;
 mod together;
+mod upgrades;
 mod webhooks;
 mod webhooks_health;
 mod webhooks_recovery;

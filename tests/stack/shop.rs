@@ -87,6 +87,11 @@ impl Shop {
         })
     }
 
+    /// Loads another build of the extension.
+    pub fn set_extension(&mut self, extension: PathBuf) {
+        self.extension = extension;
+    }
+
     /// Where its webhooks arrive.
     pub fn webhook_url(&self) -> String {
         format!("{}/webhooks/trastienda", self.url)

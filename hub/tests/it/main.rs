@@ -31,6 +31,7 @@ mod server;
 mod several;
 mod support;
 mod together;
+mod upgrades;
 mod webhooks;
 mod webhooks_health;
 mod webhooks_recovery;

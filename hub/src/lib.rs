@@ -9,7 +9,7 @@
 //!   `projects` and `events`. Nothing points back.
 //! - `dashboard` is the operator's pages over the API.
 //! - [`alerts`] sees what is wrong; [`operator`] tells the operator what needs a person.
-//! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
+//! - [`fleet`] is what several hubs share. It, [`http`], [`outbound`], [`seal`] and [`db`] know no slice.
 
 pub mod agents;
 pub mod alerts;
@@ -20,6 +20,7 @@ pub mod config;
 mod dashboard;
 pub mod db;
 pub mod events;
+pub mod fleet;
 pub mod gauges;
 pub mod http;
 pub mod memory;

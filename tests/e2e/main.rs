@@ -21,5 +21,6 @@ mod payments_under_fire;
 mod php_to_webhook;
 mod pulled;
 mod several_hubs;
+mod shared_limits;
 mod verified_elsewhere;
 mod watching;

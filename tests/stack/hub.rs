@@ -72,11 +72,22 @@ impl Hub {
         name: &str,
         database_url: String,
     ) -> anyhow::Result<Self> {
-        let settings = vec![
+        Self::start_sharing_with(directory, name, database_url, &[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_sharing_with(
+        directory: &Directory,
+        name: &str,
+        database_url: String,
+        more: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let mut settings = vec![
             ("DATABASE_URL", database_url),
             ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
             ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
         ];
+        settings.extend(more.iter().cloned());
         Self::start_with(directory, name, settings).await
     }
 
@@ -212,13 +223,18 @@ impl Hub {
         Ok(Project { id: text(&made["project"]["id"])?, key: text(&made["api_key"])? })
     }
 
+    /// Sets a project's limits.
+    pub async fn set_limits(&self, project: &Project, limits: Value) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/projects/{}/limits", project.id);
+        self.call(Method::PUT, &path, ADMIN_TOKEN, Some(limits)).await?;
+        Ok(())
+    }
+
     /// Lifts a project's limits, for measurements.
     pub async fn lift_limits(&self, project: &Project) -> anyhow::Result<()> {
         let most = 1_000_000_000;
         let body = json!({"requests_per_minute": most, "events_per_day": most, "emails_per_day": most, "payments_per_day": most});
-        self.call(Method::PUT, &format!("/admin/v1/projects/{}/limits", project.id), ADMIN_TOKEN, Some(body))
-            .await?;
-        Ok(())
+        self.set_limits(project, body).await
     }
 
     /// Registers an endpoint and gives its secret.

@@ -13,6 +13,7 @@ mod errors;
 mod event_types;
 mod events;
 mod fairness;
+mod fleet;
 mod hostile;
 mod keys;
 mod limits;

@@ -29,6 +29,7 @@ mod pulled;
 mod runbook;
 mod schema_holds;
 mod several_hubs;
+mod shared_limits;
 mod units;
 mod verified_elsewhere;
 mod watching;

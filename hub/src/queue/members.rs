@@ -155,25 +155,29 @@ pub struct Running {
     pub is_heard: bool,
 }
 
-/// The running hubs.
-pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<Running>> {
-    sqlx::query_as!(
-        Running,
+/// The numbers of the running hubs. Needs no table: a database that is yet to be restored has none.
+pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(
         r#"
-        select l.objid::bigint::integer as "number!",
-               coalesce(h.seen_at > now() - interval '15 seconds', false) as "is_heard!"
-        from pg_locks l
-        left join hubs h on h.number = l.objid::bigint::integer
-        where l.locktype = 'advisory'
-          and l.database = (select oid from pg_database where datname = current_database())
-          and l.classid = $1::integer::oid
-          and l.objsubid = 2
-          and l.granted
+        select objid::bigint::integer as "number!"
+        from pg_locks
+        where locktype = 'advisory'
+          and database = (select oid from pg_database where datname = current_database())
+          and classid = $1::integer::oid
+          and objsubid = 2
+          and granted
         "#,
         LOCK_CLASS,
     )
     .fetch_all(db)
     .await
+}
+
+/// The numbers of hubs that said lately that they run.
+async fn list_heard(db: &PgPool) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!("select number from hubs where seen_at > now() - interval '15 seconds'")
+        .fetch_all(db)
+        .await
 }
 
 /// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
@@ -197,8 +201,7 @@ pub async fn release_void_leases(app: &App) -> sqlx::Result<Vec<Running>> {
     let holders: Vec<i32> =
         sqlx::query_scalar(AssertSqlSafe(holders.join(" union "))).fetch_all(&app.db).await?;
     let alive = list_alive(&app.db).await?;
-    let is_gone = |holder: &i32| !alive.iter().any(|hub| hub.number == *holder);
-    let gone: Vec<i32> = holders.into_iter().filter(is_gone).collect();
+    let gone: Vec<i32> = holders.into_iter().filter(|holder| !alive.contains(holder)).collect();
     let mut released = 0;
     for table in JOB_TABLES {
         let statement = format!(
@@ -216,7 +219,8 @@ pub async fn release_void_leases(app: &App) -> sqlx::Result<Vec<Running>> {
         );
         app.wakes.wake_all();
     }
-    Ok(alive)
+    let heard = list_heard(&app.db).await?;
+    Ok(alive.into_iter().map(|number| Running { number, is_heard: heard.contains(&number) }).collect())
 }
 
 /// At the end: gives back what could not be finished, so that others need not wait for the lease.

@@ -68,6 +68,8 @@ impl Wakes {
     pub async fn tell_others(app: App, mut receiver: mpsc::UnboundedReceiver<&'static str>) {
         let mut batch = Vec::new();
         while receiver.recv_many(&mut batch, 10_000).await > 0 {
+            // Alone, it does not hear itself.
+            app.moved();
             let queues: BTreeSet<&str> = batch.drain(..).collect();
             let queues: Vec<&str> = queues.into_iter().collect();
             let payload = format!("{} {}", app.wakes.sender_id.as_simple(), queues.join(","));

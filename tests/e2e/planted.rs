@@ -144,7 +144,7 @@ async fn errors(stack: &Stack) -> anyhow::Result<Vec<(String, String)>> {
     let call = client()?.post(format!("{}/v1/payments", stack.hub.url)).header("idempotency-key", "planted");
     let answer = call.header("x-api-key", key).json(&card).send().await?;
     answers.push(("the answer to a card".to_owned(), answer.text().await?));
-    let wrong = format!("{}x", key);
+    let wrong = format!("{key}x");
     let answer =
         client()?.get(format!("{}/v1/project", stack.hub.url)).header("x-api-key", wrong).send().await?;
     answers.push(("the answer to a wrong key".to_owned(), answer.text().await?));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{TimeDelta, TimeZone as _, Utc};
@@ -463,7 +464,7 @@ async fn a_claim_that_finds_nothing_wakes_nobody() {
     assert!(!changes.has_changed().unwrap(), "lanes with nothing to do keep each other awake");
     // What comes, and what another claim lets go, does.
     assert_eq!(real.accept(&call).await, Outcome::New);
-    assert!(changes.has_changed().unwrap());
+    tokio::time::timeout(Duration::from_secs(20), changes.changed()).await.unwrap().unwrap();
     let claim = real.buffer().claim(wanted).await.unwrap();
     assert_eq!(claim.operations.len(), 1);
     changes.mark_unchanged();

@@ -51,7 +51,6 @@ async fn use_up(hubs: &[Arc<Hub>], project: &Project) -> anyhow::Result<(f64, f6
 
 fn holds(what: &str, (taken, minutes): (f64, f64), part: f64) -> anyhow::Result<()> {
     let allowed = f64::from(PER_MINUTE) * part * (1.0 + minutes);
-    println!("{what}: {taken} of {allowed:.0} requests were taken");
     ensure!((0.9..=1.1).contains(&(taken / allowed)), "{what}: {taken} of {allowed:.0}");
     Ok(())
 }

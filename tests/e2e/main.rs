@@ -1,6 +1,7 @@
 //! The whole, with real processes. Few tests, each a story; [`e2e`] is the stage.
 
 mod agent_killed;
+mod backup;
 mod broken_disk;
 mod chaos;
 mod configuration;
@@ -19,13 +20,18 @@ mod leftovers;
 mod logs;
 mod mail_hub_killed;
 mod master_key;
+mod migrations;
 mod official_sdks;
 mod payment_round_trip;
 mod payments_under_fire;
 mod php_to_webhook;
 mod planted;
 mod pulled;
+mod runbook;
 mod schema_holds;
 mod several_hubs;
+mod shardable;
+mod shared_limits;
+mod units;
 mod verified_elsewhere;
 mod watching;

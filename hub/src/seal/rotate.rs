@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::queue::members;
 
 /// How long running hubs may take to change over. They look every second.
-const CHANGE_OVER: Duration = Duration::from_secs(60);
+const CHANGE_OVER: Duration = Duration::from_mins(1);
 
 /// What was found and done.
 #[derive(Debug, Default, Serialize)]

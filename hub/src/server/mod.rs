@@ -59,7 +59,7 @@ impl Default for Limits {
             connections: 4_096,
             requests: 512,
             head: Duration::from_secs(10),
-            idle: Duration::from_secs(180),
+            idle: Duration::from_mins(3),
             patience: Duration::from_secs(30),
             bytes_per_second: 1_024,
         }
@@ -92,15 +92,11 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let (place, is_over) = match places.clone().try_acquire_owned() {
-            Ok(place) => (place, false),
-            Err(_) => match reserve.clone().try_acquire_owned() {
-                Ok(place) => (place, true),
-                Err(_) => {
-                    refused("unheard");
-                    continue;
-                }
-            },
+        let place = places.clone().try_acquire_owned().map(|place| (place, false));
+        let place = place.or_else(|_| reserve.clone().try_acquire_owned().map(|place| (place, true)));
+        let Ok((place, is_over)) = place else {
+            refused("unheard");
+            continue;
         };
         if is_over {
             refused("told");

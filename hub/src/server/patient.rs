@@ -132,7 +132,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
                 std::task::ready!(head.as_mut().poll(cx));
                 Poll::Ready(Err(too_slow("head")))
             }
-            failed => failed,
+            failed @ Poll::Ready(_) => failed,
         }
     }
 }
@@ -162,7 +162,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Pending => this.stalled(cx),
-            ready => {
+            ready @ Poll::Ready(_) => {
                 this.writing = None;
                 ready
             }
@@ -173,7 +173,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_shutdown(cx) {
             Poll::Pending => this.stalled(cx),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         }
     }
 }

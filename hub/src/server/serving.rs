@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -88,7 +87,9 @@ impl Serving {
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange.clone()));
         let service = service_fn(|request: Request<Incoming>| {
             exchange.begin();
-            self.answer(request, address, is_over, Some(exchange.clone()))
+            let caller = Caller { address, is_over, exchange: Some(exchange.clone()) };
+            // In a box: a connection that waits for its next request does not keep room for one.
+            Box::pin(answer(self.router.clone(), self.limits, request, caller))
         });
         let mut builder = self.http1.clone();
         builder.keep_alive(!is_over);
@@ -112,8 +113,9 @@ impl Serving {
         exchange.begin();
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange));
         let (router, limits) = (self.router.clone(), self.limits);
+        let caller = Caller { address, is_over, exchange: None };
         let service = service_fn(move |request: Request<Incoming>| {
-            answer(router.clone(), limits, request, address, is_over, None)
+            answer(router.clone(), limits, request, caller.clone())
         });
         let mut connection = std::pin::pin!(self.http2.serve_connection(io, service));
         tokio::select! {
@@ -122,33 +124,30 @@ impl Serving {
         }
         Ok(connection.await?)
     }
+}
 
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-        address: SocketAddr,
-        is_over: bool,
-        exchange: Option<Arc<Exchange>>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Held>, Infallible>> + Send>> {
-        Box::pin(answer(self.router.clone(), self.limits, request, address, is_over, exchange))
-    }
+/// Whose request it is.
+#[derive(Clone)]
+struct Caller {
+    address: SocketAddr,
+    is_over: bool,
+    /// What its connection is told of the request's end.
+    exchange: Option<Arc<Exchange>>,
 }
 
 async fn answer(
     router: Router,
     limits: Limits,
     request: Request<Incoming>,
-    address: SocketAddr,
-    is_over: bool,
-    exchange: Option<Arc<Exchange>>,
+    caller: Caller,
 ) -> Result<Response<Held>, Infallible> {
     let mut request = request.map(|body| Body::new(Paced::new(body, limits)));
-    request.extensions_mut().insert(ConnectInfo(address));
-    if is_over {
+    request.extensions_mut().insert(ConnectInfo(caller.address));
+    if caller.is_over {
         request.extensions_mut().insert(OverLimit);
     }
     let response = router.oneshot(request).await?;
-    Ok(response.map(|body| Held::new(body, exchange)))
+    Ok(response.map(|body| Held::new(body, caller.exchange)))
 }
 
 async fn end(heard: &mut watch::Receiver<bool>) {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use clap::Args;
 use secrecy::SecretString;
-use trastienda_protocol::webhook;
 use url::Url;
 
 use crate::alerts;
@@ -363,8 +362,11 @@ impl ServeArgs {
             let address = text.parse().map_err(|_| "must be an address, as `ops@example.com`");
             mistakes.check("TRASTIENDA_OPERATOR_EMAIL", address)
         });
-        let alert_webhook =
-            alert_webhook(&mut mistakes, set(&self.alert_webhook_url), set(&self.alert_webhook_secret));
+        let alert_webhook = alerts::webhook(set(&self.alert_webhook_url), set(&self.alert_webhook_secret))
+            .unwrap_or_else(|mistake| {
+                mistakes.0.push(mistake);
+                None
+            });
         let alert_rules = mistakes.check("TRASTIENDA_ALERT_RULES", self.alert_rules.parse::<alerts::Rules>());
         let mercadopago_url = mistakes.check("TRASTIENDA_MERCADOPAGO_URL", http_url(&self.mercadopago_url));
         let config = (|| {
@@ -424,7 +426,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("must be an address and a port, as `127.0.0.1:8080`, not `{text}`"))
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
+pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     let url =
         Url::parse(text).map_err(|error| format!("must be a URL, as `https://hub.example.com`: {error}"))?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
@@ -466,21 +468,6 @@ fn redis_url(text: String) -> Result<SecretString, String> {
         Ok(_) => Ok(SecretString::from(text)),
         Err(_) => Err("must be a URL, as `redis://:password@host:6379/0` or `rediss://host`".to_owned()),
     }
-}
-
-/// Both or neither. The values are not repeated: an address may hold a token.
-fn alert_webhook(
-    mistakes: &mut Mistakes,
-    url: Option<String>,
-    secret: Option<String>,
-) -> Option<(Url, webhook::Secret)> {
-    const SECRET: &str = "TRASTIENDA_ALERT_WEBHOOK_SECRET";
-    let url = mistakes.check("TRASTIENDA_ALERT_WEBHOOK_URL", http_url(&url?))?;
-    let Some(secret) = secret else {
-        mistakes.0.push(format!("{SECRET}: is required with TRASTIENDA_ALERT_WEBHOOK_URL; make one with `echo whsec_$(openssl rand -base64 32)`"));
-        return None;
-    };
-    Some((url, mistakes.check(SECRET, webhook::Secret::parse(&secret))?))
 }
 
 fn smtp_url(text: String) -> Result<SecretString, String> {

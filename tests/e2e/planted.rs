@@ -107,7 +107,7 @@ async fn what_is_planted_is_found_in_no_log_error_metric_or_masked_page() -> any
 /// What the hub answers to calls that it refuses, each with something planted in it.
 async fn errors(stack: &Stack) -> anyhow::Result<Vec<(String, String)>> {
     let key = &stack.project_a.key;
-    let card = json!({"order_id": "P-2", "amount": "10.00", "currency": "ARS", "description": NAME, "method": "card",
+    let card = json!({"order_id": "P-2", "amount": "10.00", "currency": "ARS", "description": "Mate", "method": "card",
         "payer": {"email": EMAIL}, "card": {"token": CARD_TOKEN, "payment_method_id": "visa", "installments": 1}});
     let calls: [(&str, &str, Value); 8] = [
         ("POST", "/v1/events", json!({"type": "NOT A TYPE", "data": {"card": CARD, "name": NAME}})),

@@ -19,6 +19,7 @@ pub(crate) mod store;
 mod watch;
 pub(crate) mod words;
 
+pub(crate) use settings::webhook;
 pub use settings::{Configured, Rules};
 pub use watch::Watch;
 pub(crate) use watch::{FIRST, tell_test};

@@ -27,6 +27,23 @@ pub struct Configured {
     pub is_watching: bool,
 }
 
+/// The webhook of the variables: both or neither. The values are not repeated: an address may hold a token.
+///
+/// # Errors
+/// The variable and what would be right.
+pub(crate) fn webhook(url: Option<String>, secret: Option<String>) -> Result<Option<(Url, Secret)>, String> {
+    const SECRET: &str = "TRASTIENDA_ALERT_WEBHOOK_SECRET";
+    let Some(url) = url else { return Ok(None) };
+    let url =
+        crate::config::http_url(&url).map_err(|error| format!("TRASTIENDA_ALERT_WEBHOOK_URL: {error}"))?;
+    let secret = secret.ok_or_else(|| {
+        format!(
+            "{SECRET}: is required with TRASTIENDA_ALERT_WEBHOOK_URL; make one with `echo whsec_$(openssl rand -base64 32)`"
+        )
+    })?;
+    Secret::parse(&secret).map(|secret| Some((url, secret))).map_err(|error| format!("{SECRET}: {error}"))
+}
+
 /// What is known of a kind; what is not set is the default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Rule {
@@ -178,6 +195,22 @@ mod tests {
         ] {
             let said = wrong.parse::<Rules>().unwrap_err();
             assert!(said.contains(hint), "{wrong}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_needs_an_address_and_its_secret_and_no_mistake_repeats_them() {
+        let text = |text: &str| Some(text.to_owned());
+        assert!(webhook(None, text("whsec_x")).unwrap().is_none());
+        let secret = "whsec_bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItaXQ=";
+        assert!(webhook(text("https://ops.example.com/hunter2"), text(secret)).unwrap().is_some());
+        for (url, secret, variable) in [
+            ("ops.example.com/hunter2", text(secret), "TRASTIENDA_ALERT_WEBHOOK_URL"),
+            ("https://ops.example.com/hunter2", None, "TRASTIENDA_ALERT_WEBHOOK_SECRET"),
+            ("https://ops.example.com/hunter2", text("hunter2"), "TRASTIENDA_ALERT_WEBHOOK_SECRET"),
+        ] {
+            let said = webhook(text(url), secret).unwrap_err();
+            assert!(said.starts_with(variable) && !said.contains("hunter2"), "{said}");
         }
     }
 }

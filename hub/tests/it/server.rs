@@ -20,9 +20,9 @@ use crate::cli::Cli;
 use crate::support::{ADMIN_TOKEN, Authority, TestApp};
 
 /// What no test waits for.
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_hours(1);
 /// How long anything may take; far more than it does.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Limits that are never reached.
 fn generous() -> Limits {

@@ -208,7 +208,8 @@ fn receive(stream: &Stream, buffer: &mut [u8], deadline: Instant) -> io::Result<
     loop {
         let left = left(deadline)?;
         // Calls with the same budget, one after the other, need the kernel to be told once.
-        let is_set = stream.read_timeout.get().is_some_and(|set| set >= left && set - left < TIMER);
+        let told = stream.read_timeout.get().and_then(|told| told.checked_sub(left));
+        let is_set = told.is_some_and(|more| more < TIMER);
         if !is_set {
             stream.socket.set_read_timeout(Some(left))?;
             stream.read_timeout.set(Some(left));

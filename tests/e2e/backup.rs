@@ -17,7 +17,7 @@ async fn a_hub_with_its_own_database_comes_back_in_another_directory() -> anyhow
     let refused = hub.tell(&["restore", &file, "--replace"]).await.unwrap_err().to_string();
     ensure!(refused.contains("stop them first"), "{refused}");
     let key = std::fs::read(directory.path("hub/master.key"))?;
-    hub.end().await?;
+    hub.pause().await?;
 
     let another = directory.path("another");
     hub.set("TRASTIENDA_DATA_DIR", &another.display().to_string());

@@ -72,7 +72,7 @@ async fn the_master_key_is_changed_under_load_and_every_webhook_is_signed() -> a
         let hub = Arc::get_mut(&mut fleet.hubs[number]).context("a hub is in use")?;
         hub.set("TRASTIENDA_MASTER_KEY", NEW_KEY);
         hub.set("TRASTIENDA_MASTER_KEY_OLD", MASTER_KEY);
-        hub.end().await?;
+        hub.pause().await?;
         hub.restart(&fleet.directory).await?;
         if number == 0 {
             load.point_at(0).await?;
@@ -99,7 +99,7 @@ async fn the_master_key_is_changed_under_load_and_every_webhook_is_signed() -> a
         load.point_at(1 - number).await?;
         let hub = Arc::get_mut(&mut fleet.hubs[number]).context("a hub is in use")?;
         hub.set("TRASTIENDA_MASTER_KEY_OLD", "");
-        hub.end().await?;
+        hub.pause().await?;
         hub.restart(&fleet.directory).await?;
     }
     load.point_at(1).await?;

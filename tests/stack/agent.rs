@@ -14,6 +14,7 @@ pub struct Agent {
     pub socket: PathBuf,
     door: Door,
     name: String,
+    program: PathBuf,
     settings: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
@@ -50,8 +51,16 @@ impl Agent {
         project: &Project,
         more: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Self> {
+        let mut agent = Self::new(directory, name, hub_url, project)?;
+        agent.settings.extend(more);
+        agent.restart(directory).await?;
+        Ok(agent)
+    }
+
+    /// One that is not started yet.
+    pub fn new(directory: &Directory, name: &str, hub_url: &str, project: &Project) -> anyhow::Result<Self> {
         let socket = directory.path(&format!("{name}.sock"));
-        let mut settings = vec![
+        let settings = vec![
             ("TRASTIENDA_HUB_URL", hub_url.to_owned()),
             ("TRASTIENDA_API_KEY", project.key.clone()),
             ("TRASTIENDA_SOCKET", socket.display().to_string()),
@@ -60,11 +69,13 @@ impl Agent {
             ("TRASTIENDA_BUFFER_MIN_FREE", "0".to_owned()),
             ("TRASTIENDA_LOG", "debug,hyper=info,h2=info,reqwest=info,rustls=info".to_owned()),
         ];
-        settings.extend(more);
-        let door = Door::new(&socket)?;
-        let mut agent = Self { socket, door, name: format!("agent-{name}"), settings, process: None };
-        agent.restart(directory).await?;
-        Ok(agent)
+        let (door, program) = (Door::new(&socket)?, program("trastienda-agent")?);
+        Ok(Self { socket, door, name: format!("agent-{name}"), program, settings, process: None })
+    }
+
+    /// Is another build from the next start on.
+    pub fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
     }
 
     /// Changes a setting; it counts when the agent is started again.
@@ -81,7 +92,7 @@ impl Agent {
     /// Starts it again on the same buffer.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the agent runs already");
-        let mut command = command(program("trastienda-agent")?);
+        let mut command = command(&self.program);
         command.arg("run").env_clear().envs(self.settings.iter().map(|(k, v)| (k, v)));
         let mut process = Process::spawn(directory, &self.name, &mut command)?;
         until("the agent answers", async || {
@@ -118,7 +129,7 @@ impl Agent {
 
     /// Runs one of its commands beside it, with its settings, and gives what it said.
     pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = command(program("trastienda-agent")?);
+        let mut command = command(&self.program);
         command.args(arguments).env_clear().envs(self.settings.iter().map(|(k, v)| (k, v)));
         let output = command.output().await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -155,7 +166,8 @@ impl Agent {
 pub struct Door(reqwest::Client);
 
 impl Door {
-    fn new(socket: &Path) -> anyhow::Result<Self> {
+    /// The door at a socket.
+    pub fn new(socket: &Path) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         #[expect(clippy::disallowed_methods, reason = "the tests' own client, on a Unix socket")]
         let builder = reqwest::Client::builder();

@@ -1,7 +1,7 @@
 //! The hub, with its own PostgreSQL.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ pub struct Hub {
     /// Its address.
     pub url: String,
     name: String,
+    program: PathBuf,
     settings: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
@@ -43,6 +44,15 @@ impl Project {
     pub fn secret(&self) -> &str {
         self.key.get(21..self.key.len() - 6).unwrap_or(&self.key)
     }
+}
+
+/// The settings of a hub on a database that is others' too.
+fn sharing(database_url: String) -> Vec<(&'static str, String)> {
+    vec![
+        ("DATABASE_URL", database_url),
+        ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
+        ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
+    ]
 }
 
 impl Hub {
@@ -66,18 +76,47 @@ impl Hub {
         Self::start_with(directory, "hub", Vec::new()).await
     }
 
+    /// Starts it as a service manager does that wants to hear from it.
+    pub async fn start_watched(
+        directory: &Directory,
+        notify_socket: &Path,
+        watchdog: Duration,
+    ) -> anyhow::Result<Self> {
+        let settings = vec![
+            ("NOTIFY_SOCKET", notify_socket.display().to_string()),
+            ("WATCHDOG_USEC", watchdog.as_micros().to_string()),
+        ];
+        Self::start_with(directory, "hub", settings).await
+    }
+
     /// Starts one of several on a database that they share.
     pub async fn start_sharing(
         directory: &Directory,
         name: &str,
         database_url: String,
     ) -> anyhow::Result<Self> {
-        let settings = vec![
-            ("DATABASE_URL", database_url),
-            ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
-            ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
-        ];
+        Self::start_sharing_with(directory, name, database_url, &[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_sharing_with(
+        directory: &Directory,
+        name: &str,
+        database_url: String,
+        more: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let settings = sharing(database_url).into_iter().chain(more.iter().cloned()).collect();
         Self::start_with(directory, name, settings).await
+    }
+
+    /// The same, of another build.
+    pub async fn start_sharing_of(
+        directory: &Directory,
+        name: &str,
+        database_url: String,
+        program: PathBuf,
+    ) -> anyhow::Result<Self> {
+        Self::start_of(directory, name, sharing(database_url), program).await
     }
 
     /// Starts it beside the provider, with the logs that it has by default.
@@ -105,7 +144,16 @@ impl Hub {
     async fn start_with(
         directory: &Directory,
         name: &str,
+        settings: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
+        Self::start_of(directory, name, settings, program("trastienda-hub")?).await
+    }
+
+    async fn start_of(
+        directory: &Directory,
+        name: &str,
         mut settings: Vec<(&'static str, String)>,
+        program: PathBuf,
     ) -> anyhow::Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         settings.extend([
@@ -115,8 +163,13 @@ impl Hub {
             ("TRASTIENDA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
             ("TRASTIENDA_OUTBOUND_ALLOW", "127.0.0.0/8".to_owned()),
         ]);
-        let mut hub =
-            Self { url: format!("http://{address}"), name: name.to_owned(), settings, process: None };
+        let mut hub = Self {
+            url: format!("http://{address}"),
+            name: name.to_owned(),
+            program,
+            settings,
+            process: None,
+        };
         hub.restart(directory).await?;
         Ok(hub)
     }
@@ -135,7 +188,7 @@ impl Hub {
     /// Starts it again on the same data.
     pub async fn restart(&mut self, directory: &Directory) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the hub runs already");
-        let mut command = command(program("trastienda-hub")?);
+        let mut command = command(&self.program);
         command
             .arg("serve")
             .env_clear()
@@ -183,11 +236,11 @@ impl Hub {
 
     /// Ends it gracefully; its PostgreSQL ends with it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.end().await
+        self.pause().await
     }
 
-    /// The same for one that is started again.
-    pub async fn end(&mut self) -> anyhow::Result<()> {
+    /// Ends it gracefully; [`Self::restart`] starts it again.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(process) => process.stop().await,
             None => Ok(()),
@@ -196,7 +249,7 @@ impl Hub {
 
     /// Runs one of its commands beside it, with its settings, and gives what it said.
     pub async fn tell(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = command(program("trastienda-hub")?);
+        let mut command = command(&self.program);
         command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         let output = command.envs(self.settings.iter().map(|(k, v)| (k, v))).output().await?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -217,13 +270,18 @@ impl Hub {
         Ok(Project { id: text(&made["project"]["id"])?, key: text(&made["api_key"])? })
     }
 
+    /// Sets a project's limits.
+    pub async fn set_limits(&self, project: &Project, limits: Value) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/projects/{}/limits", project.id);
+        self.call(Method::PUT, &path, ADMIN_TOKEN, Some(limits)).await?;
+        Ok(())
+    }
+
     /// Lifts a project's limits, for measurements.
     pub async fn lift_limits(&self, project: &Project) -> anyhow::Result<()> {
         let most = 1_000_000_000;
         let body = json!({"requests_per_minute": most, "events_per_day": most, "emails_per_day": most, "payments_per_day": most});
-        self.call(Method::PUT, &format!("/admin/v1/projects/{}/limits", project.id), ADMIN_TOKEN, Some(body))
-            .await?;
-        Ok(())
+        self.set_limits(project, body).await
     }
 
     /// Registers an endpoint and gives its secret.

@@ -40,6 +40,8 @@ pub struct Watch {
 /// What is wrong with the database, seen from here.
 #[derive(Debug)]
 struct Trouble {
+    /// Of the alert that it becomes.
+    id: Uuid,
     since: DateTime<Utc>,
     kind: &'static Kind,
     details: Value,
@@ -78,12 +80,11 @@ impl Watch {
         let app = self.app.clone();
         let mut tx = app.db.begin().await?;
         self.settings = Settings::find(&app, &mut tx).await?;
-        let over = self.trouble.as_ref().map(|trouble| trouble.row(&app));
+        let over = self.trouble.as_ref().filter(|trouble| trouble.is_told()).map(Trouble::row);
         if !store::try_lock(&mut tx, LOCK).await? {
-            if over.is_none() {
-                return Ok(());
-            }
-            anyhow::bail!("another hub looks");
+            // Another hub looks. It answers, so what nobody was told of is over; what was told is so at the next look.
+            let _ = self.trouble.take_if(|trouble| !trouble.is_told());
+            return Ok(());
         }
         let now = app.clock.now();
         store::mark_looked(&mut tx, now).await?;
@@ -92,7 +93,7 @@ impl Watch {
         let seen = look::look(&mut tx, about).await?;
         let mut news = compare(&app, &mut tx, &seen, now).await?;
         // What was told from memory is written down, and told to be over as anything else is.
-        if let Some((row, true)) = over.zip(self.trouble.as_ref().map(Trouble::is_told)) {
+        if let Some(row) = over {
             store::insert_alert(&mut tx, &AlertRow { recovered_at: Some(now), ..row.clone() }).await?;
             news.recovered.push(AlertRow { recovered_at: Some(now), ..row });
         }
@@ -116,7 +117,9 @@ impl Watch {
         let failure = code.map_or_else(|| failure(error), |code| format!("SQLSTATE {code}"));
         let what = if is_disk { "refused" } else { "away" };
         let details = json!({"what": what, "host": look::host(), "failure": failure});
+        let id = self.app.ids.uuid(now);
         let trouble = self.trouble.get_or_insert(Trouble {
+            id,
             since: now,
             kind,
             details,
@@ -128,7 +131,8 @@ impl Watch {
         if now - trouble.since < patience || !self.settings.is_on(trouble.kind) {
             return;
         }
-        let row = trouble.row(&self.app);
+        let row = trouble.row();
+        let was_told = trouble.is_told();
         if let (Some(post), Some(to), false) = (&self.post, &self.settings.email, trouble.is_mailed) {
             let (subject, body) = words::mail(std::slice::from_ref(&row), &[], &address(&self.app));
             let id = self.app.ids.uuid(now);
@@ -140,12 +144,13 @@ impl Watch {
         if let (Some(to), false) = (&self.settings.webhook, trouble.is_posted) {
             let id = self.app.ids.uuid(now);
             let body = post::body(id, OPENED, &post::data(&row), now);
-            match post::post(&self.app, to, id, body).await {
-                Ok(status) if status.is_success() => trouble.is_posted = true,
-                _ => tracing::error!("an event about the database was not taken by the operator's webhook"),
+            let answer = post::post(&self.app, to, id, body).await;
+            trouble.is_posted = answer.is_ok_and(|status| status.is_success());
+            if !trouble.is_posted {
+                tracing::error!("an event about the database was not taken by the operator's webhook");
             }
         }
-        if trouble.is_told() {
+        if trouble.is_told() && !was_told {
             count(trouble.kind.name, OPENED);
         }
     }
@@ -164,9 +169,9 @@ fn failure(error: &anyhow::Error) -> String {
 }
 
 impl Trouble {
-    fn row(&self, app: &App) -> AlertRow {
+    fn row(&self) -> AlertRow {
         AlertRow {
-            id: app.ids.uuid(self.since),
+            id: self.id,
             kind: self.kind.name.to_owned(),
             project_id: None,
             subject: format!("from:{}", look::host()),

@@ -45,11 +45,11 @@ const ENTRIES: &[Entry] = &[
         name: "endpoint_failing",
         es: (
             "Un endpoint de {{ project_name }} falla",
-            "{{ endpoint_id }} ({{ host }}) no acepta nada desde {{ failing_since }}; va por el {{ percent }} % del camino a quedar desactivado.",
+            "{{ endpoint_id }} ({{ host }}) no acepta nada desde el {{ failing_since|default('?')|moment }}; va por el {{ percent }} % del camino a quedar desactivado.",
         ),
         en: (
             "An endpoint of {{ project_name }} fails",
-            "{{ endpoint_id }} ({{ host }}) has taken nothing since {{ failing_since }}; it is {{ percent }} % of the way to being disabled.",
+            "{{ endpoint_id }} ({{ host }}) has taken nothing since {{ failing_since|default('?')|moment }}; it is {{ percent }} % of the way to being disabled.",
         ),
     },
     Entry {
@@ -78,22 +78,22 @@ const ENTRIES: &[Entry] = &[
         name: "provider_failing",
         es: (
             "{{ provider }} no responde bien a {{ project_name }}",
-            "Falla desde {{ failing_since }} ({{ failure }}). Los pagos esperan y se vuelven a consultar solos.",
+            "Falla desde el {{ failing_since|default('?')|moment }} ({{ failure }}). Los pagos esperan y se vuelven a consultar solos.",
         ),
         en: (
             "{{ provider }} does not answer {{ project_name }} well",
-            "Failing since {{ failing_since }} ({{ failure }}). Payments wait and are asked about again by themselves.",
+            "Failing since {{ failing_since|default('?')|moment }} ({{ failure }}). Payments wait and are asked about again by themselves.",
         ),
     },
     Entry {
         name: "agent_silent",
         es: (
             "El agente de {{ project_name }} no da señales",
-            "El agente {{ agent_id }} habló por última vez a las {{ seen_at }}.",
+            "El agente {{ agent_id }} habló por última vez el {{ seen_at|default('?')|moment }}.",
         ),
         en: (
             "The agent of {{ project_name }} is silent",
-            "The agent {{ agent_id }} last spoke at {{ seen_at }}.",
+            "The agent {{ agent_id }} last spoke on {{ seen_at|default('?')|moment }}.",
         ),
     },
     Entry {
@@ -206,12 +206,20 @@ pub(crate) fn of(row: &AlertRow, tongue: Tongue) -> Words {
     };
     let (title, text) = if tongue == Tongue::Es { entry.es } else { entry.en };
     // Plain text: what shows it escapes it.
+    let mut environment = minijinja::Environment::new();
+    environment.add_filter("moment", move |text: String| moment(text, tongue));
     let render = |template: &str| {
-        minijinja::Environment::new()
+        environment
             .render_str(template, minijinja::value::Serde(&row.details))
             .unwrap_or_else(|_| name.clone())
     };
     Words { title: render(title), text: render(text) }
+}
+
+/// A time as people write it, in UTC: a mail knows no zone.
+fn moment(text: String, tongue: Tongue) -> String {
+    let form = if tongue == Tongue::Es { "%d/%m %H:%M UTC" } else { "%b %-d %H:%M UTC" };
+    trastienda_protocol::time::parse(&text).map_or(text, |at| at.format(form).to_string())
 }
 
 /// A mail about what opened and what is over.

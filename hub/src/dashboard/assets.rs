@@ -1,4 +1,4 @@
-//! What pages load: our style sheet and script, htmx and the mark. Their address carries the hub's version.
+//! What pages load: our style sheets and script, htmx and the mark. Their address carries the hub's version.
 
 use axum::extract::Path;
 use axum::http::{HeaderName, header};
@@ -7,10 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use crate::http::{Error, Result};
 
 // htmx 4.0.1, Zero-Clause BSD, as npm's `htmx.org` ships it: see `assets/htmx.LICENSE`.
-const FILES: [(&str, &str, &[u8]); 4] = [
+const FILES: [(&str, &str, &[u8]); 5] = [
     ("htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/htmx.min.js")),
     ("dashboard.js", "text/javascript; charset=utf-8", include_bytes!("assets/dashboard.js")),
     ("dashboard.css", "text/css; charset=utf-8", include_bytes!("assets/dashboard.css")),
+    ("preview.css", "text/css; charset=utf-8", include_bytes!("assets/preview.css")),
     ("mark.svg", "image/svg+xml", include_bytes!("assets/mark.svg")),
 ];
 

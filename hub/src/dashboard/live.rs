@@ -1,8 +1,8 @@
 //! Server-sent events: a page hears that something changed, and fetches itself again. What changed is not said here, so
 //! that there is one way to show it.
 //!
-//! What this hub does is heard of at once; what others do, when PostgreSQL's counters tell of it, which they do some seconds
-//! late.
+//! What this hub does is heard of at once, what others do with the next wake-up of a queue; the rest when PostgreSQL's counters
+//! tell of it, which they do late, and of connections that rest not at all.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -61,7 +61,8 @@ pub(super) async fn stream(State(desk): State<Desk>, _operator: Operator) -> Res
     let moves = desk.app.moves.load(Ordering::Relaxed);
     let changes = stream::unfold(Heard { desk, moves, pulse: None, looks: 0 }, |mut heard| async move {
         heard.change().await?;
-        Some((Ok::<_, Infallible>(Event::default().event("changed").data("")), heard))
+        // Browsers hand on no event whose data is empty.
+        Some((Ok::<_, Infallible>(Event::default().event("changed").data("renew")), heard))
     });
     let changes = futures_util::StreamExt::take_until(changes, token.cancelled_owned());
     Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(20))).into_response()

@@ -8,7 +8,7 @@ pub mod statistics;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -90,7 +90,43 @@ pub fn known_master_key(config: &StoreConfig) -> anyhow::Result<Option<SecretStr
 }
 
 /// Brings the schema up to date and makes the partitions that are needed now.
+///
+/// A database that a newer hub has brought further is taken as it is: what newer versions add, older ones do not mind, so
+/// that both run side by side and either can be started again.
+///
+/// # Errors
+/// The database does not answer, a migration fails, or a newer version has taken away what this one needs.
 pub async fn migrate(pool: &PgPool, now: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
-    MIGRATOR.run(pool).await.context("migrations")?;
+    refuse_contracted(pool).await?;
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    migrator.set_ignore_missing(true).run(pool).await.context("migrations")?;
     partitions::ensure(pool, now).await.context("partitions")
+}
+
+/// What the file of a migration that takes something away is called after its number: `0123_contract_….sql`.
+pub const CONTRACT: &str = "contract";
+
+/// Fails if a migration was applied that this program does not know and that took something away.
+async fn refuse_contracted(pool: &PgPool) -> anyhow::Result<()> {
+    let is_new: bool =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is null").fetch_one(pool).await?;
+    if is_new {
+        return Ok(());
+    }
+    let applied: Vec<(i64, String)> =
+        sqlx::query_as("select version, description from _sqlx_migrations order by version")
+            .fetch_all(pool)
+            .await?;
+    let known = |version| MIGRATOR.iter().any(|migration| migration.version == version);
+    let contracted = applied.into_iter().find(|(version, description)| {
+        !known(*version) && description.split_whitespace().next() == Some(CONTRACT)
+    });
+    match contracted {
+        None => Ok(()),
+        Some((version, description)) => bail!(
+            "the database is that of a newer hub, which took away what this one ({}) needs: migration {version}, `{description}`. \
+             Start the newer hub, or restore a backup from before",
+            env!("CARGO_PKG_VERSION"),
+        ),
+    }
 }

@@ -82,7 +82,7 @@ pub(crate) async fn month(
     let mut total = Day::default();
     let mut day = first;
     while day < next && day <= now.date_naive() {
-        let known = kept.iter().find(|known| known.day == Some(day));
+        let known = kept.iter().find(|known| known.date == Some(day));
         match known {
             Some(known) => total.add(known),
             None => total.add(&count(conn, project, day, now).await?),

@@ -15,7 +15,7 @@ use super::Saving;
 #[derive(Debug, Default)]
 pub(crate) struct Day {
     /// Which, where it is one.
-    pub(crate) day: Option<NaiveDate>,
+    pub(crate) date: Option<NaiveDate>,
     pub(crate) kept: i64,
     pub(crate) outages: i64,
     pub(crate) redelivered: i64,
@@ -72,7 +72,7 @@ pub(super) async fn list_days(
     .fetch_all(conn)
     .await?;
     let days = rows.into_iter().map(|row| Day {
-        day: Some(row.day),
+        date: Some(row.day),
         kept: row.kept,
         outages: row.outages,
         redelivered: row.redelivered,
@@ -168,7 +168,7 @@ pub(super) async fn count_day(
     .fetch_one(conn)
     .await?;
     Ok(Day {
-        day: None,
+        date: None,
         kept: row.kept,
         outages: row.outages,
         redelivered: row.redelivered,
@@ -200,37 +200,7 @@ pub(super) async fn list_rows(
 ) -> sqlx::Result<Vec<Row>> {
     let (first, last) = (lower_bound(from), lower_bound(until));
     match saving {
-        Saving::Kept => {
-            sqlx::query_as!(
-                Row,
-                r#"
-                select of as "of!", id as "id!", what as "what!", order_id, at as "at!"
-                from (
-                    (select 'event' as of, id, type as what, order_id, created_at as at
-                     from events
-                     where project_id = $1 and id >= $2 and id < $3 and source = 'shop'
-                       and extract(epoch from created_at) * 1000
-                           - ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint > 60000
-                     order by id desc limit $4)
-                    union all
-                    (select 'notification', id, coalesce(template, channel), order_id, created_at
-                     from notifications
-                     where project_id = $1 and id >= $2 and id < $3
-                       and extract(epoch from created_at) * 1000
-                           - ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint > 60000
-                     order by id desc limit $4)
-                ) as kept
-                order by id desc
-                limit $4
-                "#,
-                project,
-                first,
-                last,
-                limit,
-            )
-            .fetch_all(conn)
-            .await
-        }
+        Saving::Kept => list_kept(conn, project, (first, last), limit).await,
         Saving::Duplicates => {
             sqlx::query_as!(
                 Row,
@@ -311,6 +281,43 @@ pub(super) async fn list_rows(
             .await
         }
     }
+}
+
+async fn list_kept(
+    conn: &mut PgConnection,
+    project: Uuid,
+    (first, last): (Uuid, Uuid),
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+                select of as "of!", id as "id!", what as "what!", order_id, at as "at!"
+                from (
+                    (select 'event' as of, id, type as what, order_id, created_at as at
+                     from events
+                     where project_id = $1 and id >= $2 and id < $3 and source = 'shop'
+                       and extract(epoch from created_at) * 1000
+                           - ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint > 60000
+                     order by id desc limit $4)
+                    union all
+                    (select 'notification', id, coalesce(template, channel), order_id, created_at
+                     from notifications
+                     where project_id = $1 and id >= $2 and id < $3
+                       and extract(epoch from created_at) * 1000
+                           - ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint > 60000
+                     order by id desc limit $4)
+                ) as kept
+                order by id desc
+                limit $4
+                "#,
+        project,
+        first,
+        last,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 pub(super) async fn list_services(

@@ -67,7 +67,7 @@ pub(crate) async fn insert_alert(conn: &mut PgConnection, row: &AlertRow) -> sql
         r#"
         insert into alerts (id, kind, project_id, subject, details, opened_at, cleared_at, recovered_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)
-        on conflict (kind, subject) where recovered_at is null do nothing
+        on conflict do nothing
         "#,
         row.id,
         row.kind,

@@ -149,3 +149,43 @@ async fn a_slow_provider_holds_up_neither_other_projects_nor_the_api(pool: PgPoo
     assert_eq!(world.test.post(&other, "/v1/events", event).await.status, 202);
     assert_eq!(sent().await, 32, "no more were under way at once");
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn since_when_an_account_does_not_answer_is_known_until_it_does(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    world.create_with("k", "wait=10", World::checkout("A-1", json!({}))).await;
+    world.fault(json!({"kind": "server_error", "rate": 1.0})).await;
+    // Moves the clock to the account's next turn, whenever nobody is at it.
+    let failing = async || {
+        let query =
+            "select sweep_at, failing_since, failure from payment_providers where lease_token is null";
+        let row = sqlx::query_as::<_, (DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)>(query)
+            .fetch_optional(&pool)
+            .await
+            .unwrap();
+        let (sweep_at, since, failure) = row?;
+        if sweep_at > world.test.now() {
+            world.test.clock.advance(sweep_at - world.test.now());
+        }
+        Some((since, failure))
+    };
+    let (since, failure) =
+        world.test.until("it fails", async || failing().await.filter(|(since, _)| since.is_some())).await;
+    assert_eq!(failure.as_deref(), Some("unknown"));
+    // Another failure does not begin anew.
+    let asked = world.calls("sweep");
+    world
+        .test
+        .until("it is asked again", async || {
+            failing().await;
+            (world.calls("sweep") > asked).then_some(())
+        })
+        .await;
+    let again = world.test.until("that is written", async || failing().await).await;
+    assert_eq!(again.0, since);
+    let delete = format!("{}/control/faults", world.simulator.url());
+    world.test.app.outbound.operator().delete(delete).send().await.unwrap();
+    let (_, failure) =
+        world.test.until("it answers", async || failing().await.filter(|(since, _)| since.is_none())).await;
+    assert_eq!(failure, None);
+}

@@ -8,6 +8,7 @@ mod doctor;
 mod doors;
 mod features;
 mod forward;
+mod fuzz;
 mod host;
 mod lanes;
 mod model;

@@ -8,7 +8,7 @@ packages=(
   php8.2-cli php8.2-fpm php8.2-dev php8.2-xml php8.2-mbstring php8.2-curl php8.2-sqlite3 php8.2-pgsql
   libclang-dev clang
   phpunit php-laravel-framework php-guzzlehttp-guzzle php-symfony-mailer
-  postgresql python3-aiosmtpd python3-venv exim4-daemon-light
+  postgresql redis-server python3-aiosmtpd python3-venv exim4-daemon-light
   chromium fonts-dejavu-core systemd
 )
 # Node comes with npm, or Debian's two packages bring both.
@@ -34,7 +34,7 @@ if ((${#missing[@]} > 0)); then
     fi
   fi
   echo "setup: installing ${missing[*]}"
-  # PostgreSQL's programs are wanted, not a server of the system's own.
+  # PostgreSQL's programs are wanted, not a server of the system's own; nor one of Redis, see below.
   no_cluster=/etc/postgresql-common/createcluster.conf
   if [[ " ${missing[*]} " == *" postgresql "* && ! -e $no_cluster ]]; then
     "${as_root[@]}" mkdir -p "$(dirname $no_cluster)"

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc;
 use trastienda_protocol::clock::Clock;
@@ -14,7 +16,7 @@ use crate::config::Config;
 use crate::db::kept::Kept;
 use crate::events::Subscriber;
 use crate::events::gather::{Gatherer, Lanes};
-use crate::http::rate_limit::ProjectLimiter;
+use crate::fleet::{Fleet, Redis};
 use crate::outbound::Outbound;
 use crate::payments::work::Jobs;
 use crate::projects::verifier::Verifier;
@@ -49,8 +51,8 @@ pub struct State {
     pub fingerprint_key: Vec<u8>,
     /// The keys that were verified.
     pub verifier: Verifier,
-    /// The projects' buckets.
-    pub limiter: ProjectLimiter,
+    /// The other hubs, and the limits that are shared with them.
+    pub fleet: Fleet,
     /// The only HTTP client.
     pub outbound: Outbound,
     /// Wakes queues.
@@ -113,6 +115,9 @@ impl App {
         let fingerprint_key = hub_secret(&db, &sealer, "fingerprint").await?;
         let own = own_addresses(&db, &config).await;
         let outbound = Outbound::new(config.outbound_allow.clone(), own, config.outbound_manner.clone())?;
+        let redis = config.redis_url.as_ref();
+        let redis =
+            redis.map(|url| Redis::new(url.expose_secret(), &database_tag(&fingerprint_key))).transpose()?;
         let (wakes, receiver) = Wakes::new(ids.uuid(clock.now()));
         let (gatherer, lanes) = Gatherer::new();
         let kept = Kept::new(db.connect_options().as_ref().clone());
@@ -128,7 +133,7 @@ impl App {
             payments: OnceLock::new(),
             fingerprint_key,
             verifier: Verifier::new()?,
-            limiter: ProjectLimiter::default(),
+            fleet: Fleet::new(redis),
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
@@ -174,6 +179,14 @@ async fn own_addresses(db: &PgPool, config: &Config) -> Vec<std::net::SocketAddr
     // Over a Unix socket there may be no host, and nothing to protect.
     let database = database.into_iter().flatten();
     [Some(config.listen), config.metrics_listen].into_iter().flatten().chain(database).collect()
+}
+
+/// What this database's keys in a Redis begin with, told by nothing but the database.
+fn database_tag(fingerprint_key: &[u8]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(b"trastienda redis ");
+    hasher.update(fingerprint_key);
+    hex::encode(&hasher.finalize()[..8])
 }
 
 /// A key that the hub made for itself, kept sealed in the database.

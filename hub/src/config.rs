@@ -85,6 +85,13 @@ pub struct ServeArgs {
     /// A second address that serves `/metrics` without a token. Unset: only with the admin token.
     #[arg(long, env = "TRASTIENDA_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
+    /// Redis that several hubs on one database share limits and wake-ups by, as `redis://:password@host:6379/0` or
+    /// `rediss://…`. Unset: they do so through PostgreSQL.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+    /// A file that holds it instead.
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<String>,
     /// The hub's address as customers and payment providers reach it. Unset: `http://` and the
     /// listening address, which a provider outside this machine cannot call.
     #[arg(long, env = "TRASTIENDA_PUBLIC_URL")]
@@ -169,6 +176,8 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Where `/metrics` is open.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where several hubs share limits and wake-ups, if not in the database.
+    pub redis_url: Option<SecretString>,
     /// The address that others call.
     pub public_url: Url,
     /// What opens `/admin`.
@@ -326,6 +335,8 @@ impl ServeArgs {
         };
         let metrics_listen = set(&self.metrics_listen)
             .map(|text| mistakes.check("TRASTIENDA_METRICS_LISTEN", socket_address(&text)));
+        let url = mistakes.secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref());
+        let redis_url = url.flatten().map(|url| mistakes.check("REDIS_URL", redis_url(url)));
         let public_url = match set(&self.public_url) {
             Some(text) => mistakes.check("TRASTIENDA_PUBLIC_URL", http_url(&text)),
             None => listen.and_then(|listen| {
@@ -362,6 +373,7 @@ impl ServeArgs {
                 limits: limits?,
                 tls: tls?,
                 metrics_listen: optional(metrics_listen)?,
+                redis_url: optional(redis_url)?,
                 public_url: public_url?,
                 admin_token: optional(admin_token)?,
                 outbound_allow: outbound_allow?,
@@ -448,6 +460,14 @@ fn admin_token(token: String) -> Result<SecretString, String> {
     Ok(SecretString::from(token))
 }
 
+// As above, never repeated.
+fn redis_url(text: String) -> Result<SecretString, String> {
+    match redis::Client::open(text.as_str()) {
+        Ok(_) => Ok(SecretString::from(text)),
+        Err(_) => Err("must be a URL, as `redis://:password@host:6379/0` or `rediss://host`".to_owned()),
+    }
+}
+
 /// Both or neither. The values are not repeated: an address may hold a token.
 fn alert_webhook(
     mistakes: &mut Mistakes,
@@ -501,6 +521,8 @@ mod tests {
             "mysql://x:hunter2@y",
             "--listen",
             "8080",
+            "--redis-url",
+            "http://u:hunter2@h",
             "--public-url",
             "hub.example.com",
             "--max-connections",
@@ -535,6 +557,7 @@ mod tests {
                 "TRASTIENDA_MAX_CONNECTIONS",
                 "TRASTIENDA_MAX_REQUESTS",
                 "TRASTIENDA_TLS_KEY",
+                "REDIS_URL",
                 "TRASTIENDA_PUBLIC_URL",
                 "TRASTIENDA_ADMIN_TOKEN",
                 "TRASTIENDA_OUTBOUND_ALLOW",

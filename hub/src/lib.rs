@@ -12,7 +12,7 @@
 //! - `saved` counts what shops were spared, for the dashboard.
 //! - [`server`] accepts connections and bounds what they may cost.
 //! - [`backup`] writes and restores the database as a whole.
-//! - [`http`], [`outbound`], [`seal`], [`db`] know no slice.
+//! - [`fleet`] is what several hubs share. It, [`http`], [`outbound`], [`seal`] and [`db`] know no slice.
 
 pub mod agents;
 pub mod alerts;
@@ -24,6 +24,7 @@ pub mod config;
 mod dashboard;
 pub mod db;
 pub mod events;
+pub mod fleet;
 pub mod gauges;
 pub mod http;
 pub mod memory;

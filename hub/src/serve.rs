@@ -15,16 +15,20 @@ use crate::app::{App, Inboxes, Parts};
 use crate::config::{Config, StoreConfig};
 use crate::db::{self, Store, partitions};
 use crate::queue::listen;
+use crate::queue::wake::Wakes;
 use crate::server::tls::{self, Tls};
 use crate::server::{self, Limits};
 use crate::shutdown::{GRACE, Shutdown};
 use crate::{
-    alerts, events, gauges, memory, notifications, operator, payments, queue, retention, router, saved, seal,
-    systemd, telemetry, webhooks,
+    alerts, events, fleet, gauges, memory, notifications, operator, payments, queue, retention, router,
+    saved, seal, systemd, telemetry, webhooks,
 };
 
 /// Connections of those who watch, on their own listener.
 const METRICS_CONNECTIONS: usize = 64;
+
+/// How often, in seconds, a hub says that it runs.
+const HEARTBEAT: u64 = 5;
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -111,9 +115,10 @@ async fn serve(
 /// Starts everything that runs beside the requests.
 pub fn start_tasks(app: &App, inboxes: Inboxes) {
     // Until the end of the process: the senders live in the app itself.
-    tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), inboxes.wakes));
+    tokio::spawn(Wakes::tell_others(app.clone(), inboxes.wakes));
     events::gather::run(app, inboxes.lanes);
     app.shutdown.spawn(listen::run(app.clone()));
+    fleet::start(app);
     app.shutdown.spawn(housekeeping(app.clone()));
     webhooks::start(app);
     operator::start(app);
@@ -127,8 +132,9 @@ pub fn start_tasks(app: &App, inboxes: Inboxes) {
 /// gone hubs.
 async fn housekeeping(app: App) {
     let mut seconds = 0u64;
+    let look = app.wakes.of(fleet::WAKE);
     while !app.shutdown.token.is_cancelled() {
-        if let Err(error) = queue::members::release_void_leases(&app).await {
+        if let Err(error) = look_at_hubs(&app, seconds).await {
             tracing::error!(%error, "void leases were not taken back");
         }
         if let Err(error) = db::statistics::analyze_young(&app.db).await {
@@ -155,6 +161,9 @@ async fn housekeeping(app: App) {
             if let Err(error) = saved::keep(&app).await {
                 tracing::error!(error = format!("{error:#}"), "what was saved was not kept");
             }
+            if let Err(error) = app.fleet.forget(&app.db).await {
+                tracing::error!(%error, "limits that nobody uses any more were not forgotten");
+            }
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");
             }
@@ -162,9 +171,27 @@ async fn housekeeping(app: App) {
         seconds += 1;
         tokio::select! {
             () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            // A hub came, or the listening connection is back.
+            () = look.notified() => {}
             () = app.shutdown.token.cancelled() => {}
         }
     }
+}
+
+/// Takes void leases back, and sees which hubs share the limits; says every few seconds that this one does.
+async fn look_at_hubs(app: &App, seconds: u64) -> sqlx::Result<()> {
+    if seconds.is_multiple_of(HEARTBEAT)
+        && let Some(number) = app.member.number()
+    {
+        queue::members::mark_seen(&app.db, number).await?;
+    }
+    let running = queue::members::release_void_leases(app).await?;
+    if app.fleet.see(app.member.number(), &running) {
+        app.pull.hubs_changed();
+        // What is this hub's part is another now: there may be more to claim.
+        app.wakes.wake_all();
+    }
+    Ok(())
 }
 
 async fn render_metrics(State(app): State<App>) -> ([(header::HeaderName, &'static str); 1], String) {

@@ -45,7 +45,7 @@ const FILLS: [&str; 7] = [
     "insert into payment_transactions (project_id, id, provider, method, order_id, amount_minor, order_amount_minor, amount_refunded_minor,
             currency, request, metadata, status, provider_key, run_at, attempts, fingerprint, created_at, updated_at, paid_at)
      select $1, ID, case when n % 10 = 0 then 'manual' else 'mercadopago' end, 'checkout', 'A-' || n, 10000, 10000, 0, 'ARS',
-            '{\"description\": \"x\"}', '{}', case when n % 1000 = 0 then 'failed' else 'paid' end, 'k', now(), 1, '',
+            '{\"description\": \"x\", \"payer\": {\"email\": \"c@example.com\"}}', '{}', case when n % 1000 = 0 then 'failed' else 'paid' end, 'k', now(), 1, '',
             now() - n * interval '1.8 seconds', now(), case when n % 1000 <> 0 then now() end
      from generate_series(1, ROWS) n",
     "insert into payment_cases (project_id, id, kind, subject, status, provider, order_id, detail, note, created_at, closed_at)
@@ -100,15 +100,17 @@ pub(crate) async fn measure(part: usize) -> anyhow::Result<()> {
     ));
     let browser = Browser::logged_in(&hub).await?;
     let mut worst: f64 = 0.0;
+    let mut refused = Vec::new();
     for page in PAGES {
         let path = format!("/shops/{}{page}", project.id);
-        let body = browser.get(&path).await?;
-        worst = worst.max(time(&browser, &path, page).await?);
-        if let Some(next) = next_page(&body) {
-            worst = worst.max(time(&browser, &next, &format!("{page} … next")).await?);
+        match time_with_next(&browser, &path, page).await {
+            Ok(median) => worst = worst.max(median),
+            // The others are timed all the same.
+            Err(error) => refused.push(format!("{error:#}")),
         }
     }
     worst = worst.max(time(&browser, "/", "every shop").await?);
+    ensure!(refused.is_empty(), "{}", refused.join("\n"));
     let verdict = if worst < GOAL { "all" } else { "not all" };
     say(&format!("\n{verdict} medians are under {GOAL} ms; the slowest is {worst:.1} ms"));
     hub.stop().await
@@ -135,6 +137,16 @@ fn next_page(body: &str) -> Option<String> {
     let link = link.replace("&#x2f;", "/").replace("&amp;", "&").replace("&#x3d;", "=");
     // The audit log's is relative to it.
     (!link.starts_with('?')).then_some(link)
+}
+
+/// A page and, if it has one, its next: the slower median.
+async fn time_with_next(browser: &Browser, path: &str, name: &str) -> anyhow::Result<f64> {
+    let body = browser.get(path).await?;
+    let median = time(browser, path, name).await?;
+    match next_page(&body) {
+        Some(next) => Ok(median.max(time(browser, &next, &format!("{name} … next")).await?)),
+        None => Ok(median),
+    }
 }
 
 /// The median, in milliseconds.
@@ -173,7 +185,7 @@ impl Browser {
             self.client.get(format!("{}{path}", self.url)).header(COOKIE, &self.cookie).send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        ensure!(status.is_success(), "{path} answers {status}: {text}");
+        ensure!(status.is_success(), "{path} answers {status}");
         Ok(text)
     }
 }

@@ -227,7 +227,7 @@ const stories = {
     await b.expectText('Quedó guardado.');
     assert.equal(await page.$eval('#events_per_day', (field) => field.value), '5000');
     await b.press('Hacer una clave nueva');
-    assert.match(await page.$eval('#secret', (secret) => secret.textContent), /^tk_live_/);
+    assert.match(await page.$eval('#secret', (secret) => secret.textContent), /^tk_(live|test)_/);
     await b.go(`${here}/audit`);
     for (const action of ['project.limits_set', 'key.rotated_with_grace', 'cases.close', 'templates.activate', 'events.reveal']) await b.expectText(action);
     await b.check();

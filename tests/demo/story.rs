@@ -93,6 +93,8 @@ async fn order(stack: &Stack, told: &mut Told) -> anyhow::Result<String> {
     let deliveries = shown["deliveries"].as_array().map_or(0, Vec::len);
     let pushed = stack.hub.get(&stack.project_a, "/v1/webhook-endpoints").await?.to_string();
     ensure!(!pushed.contains(&stack.shop_b.url), "the hub knows an address of shop B: {pushed}");
+    ensure!(pushed.contains(e2e::PULLED), "no endpoint is pulled: {pushed}");
+    ensure!(stack.shop_b.has_no_open_port()?, "shop B listens where others could call it");
     let forged = stack.shop_b.receive_forged("order.paid", &order).await?;
     ensure!(forged == 401, "shop B answered {forged} to a forged webhook");
     told.done(

@@ -21,7 +21,7 @@ async fn ask(address: &str, path: &str) -> anyhow::Result<(u16, TcpStream)> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: hub\r\n\r\n").as_bytes()).await?;
     let mut answer = [0; 12];
     let reading = stream.read_exact(&mut answer);
-    tokio::time::timeout(Duration::from_secs(60), reading).await.context("no answer and no end")??;
+    tokio::time::timeout(Duration::from_mins(1), reading).await.context("no answer and no end")??;
     let status = std::str::from_utf8(&answer)?.strip_prefix("HTTP/1.1 ").context("no status")?.parse()?;
     Ok((status, stream))
 }

@@ -19,12 +19,13 @@ fn sources(directory: &Path, all: &mut String) -> anyhow::Result<()> {
 }
 
 /// The pages that name tests.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "backup.md",
     "definition-of-done.md",
     "mail-proof.md",
     "payments-proof.md",
     "reliability.md",
+    "several-hubs.md",
     "webhooks-proof.md",
 ];
 

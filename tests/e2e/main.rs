@@ -31,6 +31,7 @@ mod runbook;
 mod schema_holds;
 mod several_hubs;
 mod shardable;
+mod shared_limits;
 mod units;
 mod verified_elsewhere;
 mod watching;

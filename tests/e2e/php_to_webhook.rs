@@ -1,6 +1,6 @@
 //! An order placed in PHP reaches another shop, the customer's mailbox and WhatsApp.
 
-use e2e::{Stack, until};
+use e2e::{PULLED, Stack, until};
 
 #[tokio::test]
 async fn an_order_placed_in_php_reaches_everyone_once() -> anyhow::Result<()> {
@@ -12,6 +12,17 @@ async fn an_order_placed_in_php_reaches_everyone_once() -> anyhow::Result<()> {
         Ok((stack.shop_b.count_received("order.created", &order).await? == 1).then_some(()))
     })
     .await?;
+    // It has no open port, and the hub knows no address of it: its agent brought the order.
+    assert!(stack.shop_b.has_no_open_port()?);
+    let endpoints = stack.hub.get(&stack.project_a, "/v1/webhook-endpoints").await?;
+    let mut urls: Vec<&str> = endpoints["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|endpoint| endpoint["url"].as_str())
+        .collect();
+    urls.sort_unstable();
+    assert_eq!(urls, [PULLED, &stack.shop_a.webhook_url()]);
     let mail = stack.catcher.mail_to("eva@cliente.example.com").await?;
     assert!(mail["text"].as_str().unwrap().contains(&order), "{mail}");
     assert!(mail["html"].as_str().unwrap().contains("4.200,50"), "{mail}");

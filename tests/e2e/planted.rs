@@ -9,6 +9,7 @@ use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 
 const EMAIL: &str = "plantada.dos@cliente.example.com";
+/// As it is kept, after the country and the mobile prefix.
 const PHONE: &str = "1123456701";
 const NAME: &str = "Plantina Secretóvich";
 const STREET: &str = "Calle Plantada 4242";
@@ -19,22 +20,21 @@ const CARD_TOKEN: &str = "tok_plantado_0123456789abcdef";
 async fn what_is_planted_is_found_in_no_log_error_metric_or_masked_page() -> anyhow::Result<()> {
     let mut stack = Stack::start().await?;
     stack.hub.set_credentials(&stack.project_a, &stack.simulator).await?;
-    let answer = stack.shop_a.order(None, "yerba-kilo", EMAIL, Some(&format!("+54 9 11 {PHONE}"))).await?;
+    let answer = stack.shop_a.order(None, "yerba-kilo", EMAIL, Some("+54 9 11 2345-6701")).await?;
     let order = answer["order_id"].as_str().context("no order")?;
     let made = stack.shop_a.checkout(order).await?;
     let payment = format!("/v1/payments/{}", made["payment_id"].as_str().context("no payment")?);
     let paid = stack.hub.get(&stack.project_a, &payment).await?;
     stack.simulator.pay(paid["provider_reference"].as_str().context("no preference")?).await?;
     stack.catcher.mail_to(EMAIL).await?;
-    let customer =
-        json!({"name": NAME, "email": EMAIL, "phone": format!("+54911{PHONE}"), "address": STREET});
+    let customer = json!({"name": NAME, "email": EMAIL, "phone": format!("+549{PHONE}"), "address": STREET});
     let data = json!({"order_id": "P-1", "customer": customer, "card": CARD, "card_token": CARD_TOKEN, "note": NAME});
     stack.hub.post(&stack.project_a, "/v1/events", json!({"type": "order.created", "data": data})).await?;
     let mail = json!({"channel": "email", "to": EMAIL, "subject": NAME, "text": format!("{STREET} {CARD}"),
         "metadata": {"card": CARD, "who": NAME}, "order_id": "P-1"});
     stack.hub.post(&stack.project_a, "/v1/notifications", mail).await?;
     let whatsapp =
-        json!({"channel": "whatsapp", "to": format!("+54911{PHONE}"), "text": format!("{NAME}, {STREET}")});
+        json!({"channel": "whatsapp", "to": format!("+549{PHONE}"), "text": format!("{NAME}, {STREET}")});
     stack.hub.post(&stack.project_a, "/v1/notifications", whatsapp).await?;
     let errors = errors(&stack).await?;
     // A hub that dies and comes back tells of failures too.
@@ -144,7 +144,7 @@ async fn errors(stack: &Stack) -> anyhow::Result<Vec<(String, String)>> {
     let call = client()?.post(format!("{}/v1/payments", stack.hub.url)).header("idempotency-key", "planted");
     let answer = call.header("x-api-key", key).json(&card).send().await?;
     answers.push(("the answer to a card".to_owned(), answer.text().await?));
-    let wrong = format!("{}x", key);
+    let wrong = format!("{key}x");
     let answer =
         client()?.get(format!("{}/v1/project", stack.hub.url)).header("x-api-key", wrong).send().await?;
     answers.push(("the answer to a wrong key".to_owned(), answer.text().await?));

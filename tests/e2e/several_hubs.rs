@@ -16,7 +16,8 @@ async fn three_hubs_share_the_work_and_one_that_is_killed_loses_nothing() -> any
     let mut fleet = Fleet::start(3).await?;
     let project = fleet.create_project().await?;
     let sink = Sink::start(Duration::from_millis(200)).await?;
-    let endpoint = json!({"url": sink.url, "events": ["*"], "max_in_flight": 10});
+    // Ten places for each of them.
+    let endpoint = json!({"url": sink.url, "events": ["*"], "max_in_flight": 30});
     fleet.hubs[0].post(&project, "/v1/webhook-endpoints", endpoint).await?;
 
     // All are taken in by the first hub, which alone could send fifty in a second.

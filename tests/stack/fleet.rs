@@ -26,12 +26,20 @@ pub struct Fleet {
 impl Fleet {
     /// Starts so many hubs, one after the other.
     pub async fn start(hubs: usize) -> anyhow::Result<Self> {
-        let directory = Directory::new()?;
+        Self::start_in(Directory::new()?, hubs, &[]).await
+    }
+
+    /// The same in this directory, each with more settings.
+    pub async fn start_in(
+        directory: Directory,
+        hubs: usize,
+        settings: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
         let postgres = Postgres::start(&directory).await?;
         let mut fleet = Self { hubs: Vec::new(), postgres, directory };
         for number in 1..=hubs {
             let (name, url) = (format!("hub-{number}"), fleet.postgres.url(None));
-            fleet.hubs.push(Arc::new(Hub::start_sharing(&fleet.directory, &name, url).await?));
+            fleet.hubs.push(Arc::new(Hub::start_sharing_with(&fleet.directory, &name, url, settings).await?));
         }
         Ok(fleet)
     }

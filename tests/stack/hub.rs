@@ -46,6 +46,15 @@ impl Project {
     }
 }
 
+/// The settings of a hub on a database that is others' too.
+fn sharing(database_url: String) -> Vec<(&'static str, String)> {
+    vec![
+        ("DATABASE_URL", database_url),
+        ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
+        ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
+    ]
+}
+
 impl Hub {
     /// Starts it.
     pub async fn start(
@@ -86,7 +95,18 @@ impl Hub {
         name: &str,
         database_url: String,
     ) -> anyhow::Result<Self> {
-        Self::start_sharing_of(directory, name, database_url, program("trastienda-hub")?).await
+        Self::start_sharing_with(directory, name, database_url, &[]).await
+    }
+
+    /// The same with more settings.
+    pub async fn start_sharing_with(
+        directory: &Directory,
+        name: &str,
+        database_url: String,
+        more: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let settings = sharing(database_url).into_iter().chain(more.iter().cloned()).collect();
+        Self::start_with(directory, name, settings).await
     }
 
     /// The same, of another build.
@@ -96,12 +116,7 @@ impl Hub {
         database_url: String,
         program: PathBuf,
     ) -> anyhow::Result<Self> {
-        let settings = vec![
-            ("DATABASE_URL", database_url),
-            ("TRASTIENDA_MASTER_KEY", MASTER_KEY.to_owned()),
-            ("TRASTIENDA_LOG", "info,sqlx=error".to_owned()),
-        ];
-        Self::start_of(directory, name, settings, program).await
+        Self::start_of(directory, name, sharing(database_url), program).await
     }
 
     /// Starts it beside the provider, with the logs that it has by default.
@@ -255,13 +270,18 @@ impl Hub {
         Ok(Project { id: text(&made["project"]["id"])?, key: text(&made["api_key"])? })
     }
 
+    /// Sets a project's limits.
+    pub async fn set_limits(&self, project: &Project, limits: Value) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/projects/{}/limits", project.id);
+        self.call(Method::PUT, &path, ADMIN_TOKEN, Some(limits)).await?;
+        Ok(())
+    }
+
     /// Lifts a project's limits, for measurements.
     pub async fn lift_limits(&self, project: &Project) -> anyhow::Result<()> {
         let most = 1_000_000_000;
         let body = json!({"requests_per_minute": most, "events_per_day": most, "emails_per_day": most, "payments_per_day": most});
-        self.call(Method::PUT, &format!("/admin/v1/projects/{}/limits", project.id), ADMIN_TOKEN, Some(body))
-            .await?;
-        Ok(())
+        self.set_limits(project, body).await
     }
 
     /// Registers an endpoint and gives its secret.

@@ -97,6 +97,26 @@ impl Shop {
         format!("{}/webhooks/trastienda", self.url)
     }
 
+    /// Whether nothing but this machine can connect to it: every socket that listens on its port is on the loopback.
+    pub fn has_no_open_port(&self) -> anyhow::Result<bool> {
+        let port: u16 = self.url.rsplit(':').next().unwrap_or_default().parse()?;
+        let mut listening = Vec::new();
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            // A machine without IPv6 has no second one.
+            let text = std::fs::read_to_string(table).unwrap_or_default();
+            let of_port = text.lines().filter_map(|line| {
+                // sl local_address rem_address st …, in proc(5): 0A is LISTEN.
+                let mut fields = line.split_whitespace().skip(1);
+                let (address, state) = (fields.next()?, fields.nth(1)?);
+                let (address, of) = address.split_once(':')?;
+                (state == "0A" && u16::from_str_radix(of, 16) == Ok(port)).then(|| address.to_owned())
+            });
+            listening.extend(of_port);
+        }
+        ensure!(!listening.is_empty(), "nothing listens on the shop's port {port}");
+        Ok(listening.iter().all(|address| address == "0100007F"))
+    }
+
     /// Serves it, with the secret of the endpoint that points to it.
     pub async fn serve(&mut self, webhook_secret: &str) -> anyhow::Result<()> {
         self.environment.push(("TRASTIENDA_WEBHOOK_SECRET", webhook_secret.to_owned()));

@@ -49,6 +49,10 @@ pub(super) struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        if self.seqs.is_empty() {
+            // A claim that found nothing has kept nothing from anybody: whoever woke for it would claim, and wake the others.
+            return;
+        }
         // Under the reader's lock: no claim is looking at a state from before what became of them.
         let mut reader = self.shared.reader();
         for seq in &self.seqs {

@@ -8,7 +8,8 @@
 //! - Nothing is kept: an agent that dies has nothing to recover, and its leases go to others.
 //! - No more is asked for than can be posted at once.
 //! - Nothing is pulled while the hub refuses the key, or the key belongs to another project than the buffer.
-//! - While it stops, what is being posted ends and is reported; what still comes is given back.
+//! - While it stops, what is being posted ends and is reported; what still comes, and what has not ended with the grace
+//!   time, is given back: others need not wait for its lease.
 //!
 //! What it deliberately does not do: no retries, no order of its own, no call to anything but the application.
 
@@ -16,13 +17,14 @@ pub(crate) mod application;
 mod calls;
 mod results;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use trastienda_protocol::heartbeat::{AgentStatus, HubState};
-use trastienda_protocol::pull::{Poll, PullResult, PulledDelivery, WAIT_DEFAULT};
+use trastienda_protocol::pull::{Poll, PullResult, PulledDelivery, Results, WAIT_DEFAULT};
 
 use self::application::Application;
 use crate::agent::Core;
@@ -38,6 +40,8 @@ const FEW: usize = AT_ONCE / 4;
 const MOMENT: Duration = Duration::from_millis(2);
 /// How old the state may be that goes with a poll.
 const STATUS_AGE: Duration = Duration::from_secs(5);
+/// How long the hub may take to hear what is given back at the very end.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// A result that is to be reported while its lease lasts.
 #[derive(Debug)]
@@ -46,10 +50,19 @@ struct Due {
     until: Instant,
 }
 
+/// What is being posted.
+#[derive(Debug, Default)]
+struct InHand {
+    leases: Mutex<HashSet<String>>,
+    /// Cancelled: nothing is waited for any more.
+    is_over: CancellationToken,
+}
+
 struct Puller {
     core: Arc<Core>,
     application: Arc<Application>,
     places: Arc<Semaphore>,
+    in_hand: Arc<InHand>,
     results: mpsc::UnboundedSender<Due>,
     status: Option<(Instant, AgentStatus)>,
 }
@@ -60,8 +73,9 @@ pub(crate) async fn run(core: Arc<Core>, application: Application, pace: Pace, s
     let (results, due) = mpsc::unbounded_channel();
     let reporting = tokio::spawn(results::report(Arc::clone(&core), due, pace));
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    let application = Arc::new(application);
-    let puller = Puller { core, application, places, results, status: None };
+    let (application, in_hand) = (Arc::new(application), Arc::new(InHand::default()));
+    let (to_core, in_hand_at_end) = (Arc::clone(&core), Arc::clone(&in_hand));
+    let puller = Puller { core, application, places, in_hand, results, status: None };
     // With the last sender the reporting ends.
     let whole = async {
         puller.pull(pace, &stop).await;
@@ -74,7 +88,34 @@ pub(crate) async fn run(core: Arc<Core>, application: Application, pace: Pace, s
         () = stop.cancelled() => {}
     }
     if tokio::time::timeout(pace.grace, whole).await.is_err() {
-        tracing::warn!("some webhooks were still being posted at the end of the grace time; they come again");
+        let given_back = in_hand_at_end.give_back(&to_core).await;
+        tracing::warn!(
+            given_back,
+            "some webhooks were still being posted at the end of the grace time; they come again"
+        );
+    }
+}
+
+impl InHand {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the hub back what has not ended; how many that are. A hub that does not hear takes them back with their leases.
+    async fn give_back(&self, core: &Core) -> usize {
+        self.is_over.cancel();
+        let leases = std::mem::take(&mut *self.lock());
+        let given_back = leases.len();
+        if given_back > 0 {
+            let result = |lease| PullResult { lease, returned: true, ..PullResult::default() };
+            let results = leases.into_iter().map(result).collect();
+            let results = Results { agent_id: core.buffer.agent_id(), results };
+            let told = tokio::time::timeout(LAST_WORD, calls::results(core, &results)).await;
+            if !matches!(told, Ok(Ok(_))) {
+                tracing::debug!("the hub did not hear what was given back");
+            }
+        }
+        given_back
     }
 }
 
@@ -143,11 +184,17 @@ impl Puller {
     fn post(&self, delivery: PulledDelivery) {
         let (application, results) = (Arc::clone(&self.application), self.results.clone());
         let (core, places) = (Arc::clone(&self.core), Arc::clone(&self.places));
+        let in_hand = Arc::clone(&self.in_hand);
         let until = Instant::now() + Duration::from_secs(delivery.lease_seconds);
+        in_hand.lock().insert(delivery.lease.clone());
         tokio::spawn(async move {
             // The hub gives no more than was asked for; if it does, this waits.
             let place = places.acquire_owned().await;
-            let result = application.post(&delivery).await;
+            let result = tokio::select! {
+                result = application.post(&delivery) => result,
+                () = in_hand.is_over.cancelled() => return,
+            };
+            in_hand.lock().remove(&delivery.lease);
             core.metrics.pulled.add(1);
             // The receiver ends after all senders.
             let _ = results.send(Due { result, until });

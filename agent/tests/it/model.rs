@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{TimeDelta, TimeZone as _, Utc};
@@ -449,4 +450,24 @@ proptest! {
             assert!(model.waiting.is_empty(), "{:?} are never sent", model.waiting);
         });
     }
+}
+
+#[tokio::test]
+async fn a_claim_that_finds_nothing_wakes_nobody() {
+    let real = Real::open();
+    let mut changes = real.buffer().changes();
+    let call = Call { id: 1, key: None, body: 1, order: None, expires_at: None, run_at: 0, attempts: 0 };
+    let wanted =
+        Wanted { lane: Lane::Backlog, now: real.millis(), max_rows: 9, max_bytes: 99, not_before: None };
+    changes.mark_unchanged();
+    drop(real.buffer().claim(wanted).await.unwrap());
+    assert!(!changes.has_changed().unwrap(), "lanes with nothing to do keep each other awake");
+    // What comes, and what another claim lets go, does.
+    assert_eq!(real.accept(&call).await, Outcome::New);
+    tokio::time::timeout(Duration::from_secs(20), changes.changed()).await.unwrap().unwrap();
+    let claim = real.buffer().claim(wanted).await.unwrap();
+    assert_eq!(claim.operations.len(), 1);
+    changes.mark_unchanged();
+    drop(claim);
+    assert!(changes.has_changed().unwrap());
 }

@@ -289,6 +289,30 @@ async fn what_is_being_posted_when_the_agent_stops_ends_and_what_comes_then_is_g
 }
 
 #[tokio::test]
+async fn what_has_not_ended_with_the_grace_time_is_given_back_at_once() {
+    let (hub, application) = (Hub::default(), Application::default());
+    let (url, hub_url) = (application.start().await, start_hub(&hub).await);
+    let stub = StubHub::away().await;
+    let mut agent = TestAgent::start_with(&stub, |config| {
+        config.hub_url = hub_url;
+        config.app_url = Some(url);
+        config.pace.grace = Duration::from_millis(50);
+    })
+    .await;
+    hub.hand_out([delivery("1-slow", "/slow"), delivery("1-done", "/x")]);
+    assert_eq!(hub.result("1-done").await["response_code"], 200);
+    eventually("both are posted", || async { (application.received().len() == 2).then_some(()) }).await;
+    // The application never answers the other, and is not waited for: that would be 15 seconds.
+    let stopping = tokio::time::Instant::now();
+    agent.stop().await;
+    assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
+    let given_back = hub.with(|memory| memory.results.clone());
+    let given_back: Vec<&Value> = given_back.iter().filter(|result| result["returned"] == true).collect();
+    assert_eq!(given_back.len(), 1, "{given_back:?}");
+    assert_eq!(given_back[0]["lease"], "1-slow");
+}
+
+#[tokio::test]
 async fn without_an_application_nothing_is_pulled() {
     let silent = Hub::default();
     let _agent = start(&silent, None).await;

@@ -15,6 +15,7 @@ use trastienda_protocol::ids::{Id as _, ProjectId};
 use super::say;
 use crate::config::{Config, Database, ServeArgs, StoreConfig};
 use crate::db::{MIGRATOR, Store};
+use crate::fleet::Redis;
 use crate::queue::members;
 use crate::seal;
 
@@ -53,6 +54,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
             findings.ok("the configuration is complete");
             check_config(&config, &store, &mut findings);
             check_mail(&config, &mut findings).await;
+            check_redis(&config, &mut findings).await;
             check_store(&store, &mut findings).await;
         }
         Err(errors) => {
@@ -109,6 +111,21 @@ async fn check_mail(config: &Config, findings: &mut Findings) {
     };
     for url in smtp_url.expose_secret().split_whitespace().filter_map(|url| url::Url::from_str(url).ok()) {
         check_server(&url, findings).await;
+    }
+}
+
+async fn check_redis(config: &Config, findings: &mut Findings) {
+    let Some(url) = &config.redis_url else { return };
+    crate::serve::install_tls();
+    let checked = match Redis::new(url.expose_secret(), "doctor") {
+        Ok(redis) => redis.check().await,
+        Err(error) => Err(error.into()),
+    };
+    match checked {
+        Ok(()) => findings.ok("the Redis of REDIS_URL answers"),
+        Err(error) => findings.warning(format!(
+            "REDIS_URL: it does not answer ({error:#}); several hubs keep equal shares of every limit until it does"
+        )),
     }
 }
 

@@ -13,8 +13,9 @@ use subtle::ConstantTimeEq as _;
 use trastienda_protocol::api_key::ApiKey;
 
 use super::Error;
-use super::rate_limit::ProjectLimiter;
+use super::rate_limit;
 use crate::app::App;
+use crate::fleet::Scope;
 use crate::projects::model::ProjectContext;
 use crate::projects::verifier::Rejected;
 use crate::webhooks::pull;
@@ -66,27 +67,27 @@ impl<S: Sync> FromRequestParts<S> for KeyId {
 
 /// Lets only active projects through, within their rate limit.
 pub async fn require_project(State(app): State<App>, request: Request, next: Next) -> Response {
-    admit(&app, request, next, |caller| (&app.limiter, caller.limits.requests_per_minute)).await
+    admit(&app, request, next, |caller| (Scope::Requests, caller.limits.requests_per_minute)).await
 }
 
 /// The same for what an agent asks of its own accord, which is not the shop's and has a bucket of its own.
 pub async fn require_agent(State(app): State<App>, request: Request, next: Next) -> Response {
-    admit(&app, request, next, |_| (&app.pull.limiter, pull::CALLS_PER_MINUTE)).await
+    admit(&app, request, next, |_| (Scope::Agents, pull::CALLS_PER_MINUTE)).await
 }
 
-async fn admit<'a>(
-    app: &'a App,
+async fn admit(
+    app: &App,
     mut request: Request,
     next: Next,
-    limit: impl FnOnce(&Caller) -> (&'a ProjectLimiter, u32),
+    limit: impl FnOnce(&Caller) -> (Scope, u32),
 ) -> Response {
     let caller = match authenticate(app, request.headers()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
     tracing::Span::current().record("project.id", tracing::field::display(caller.project.id));
-    let (limiter, per_minute) = limit(&caller);
-    let state = match limiter.check(caller.project.id, per_minute) {
+    let (scope, per_minute) = limit(&caller);
+    let state = match rate_limit::check(app, caller.project.id, scope, per_minute).await {
         Ok(state) => state,
         Err(refused) => return refused.into_response(),
     };

@@ -1,30 +1,18 @@
-//! The bucket of each project, after authentication, told in the headers of IETF draft 11
-//! (`RateLimit-Policy`, `RateLimit`).
+//! The limit of each project, after authentication, told in the headers of IETF draft 11
+//! (`RateLimit-Policy`, `RateLimit`). It holds for all hubs together: see [`crate::fleet`].
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
-use trastienda_protocol::ids::ProjectId;
+use trastienda_protocol::ids::{Id as _, ProjectId};
 
 use super::Error;
+use crate::app::App;
+use crate::fleet::{Cell, Key, Rate, Scope};
 
-const WINDOW_SECONDS: u32 = 60;
+const WINDOW: Duration = Duration::from_mins(1);
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
-
-type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
-
-/// One bucket per project that has called.
-#[derive(Default)]
-pub struct ProjectLimiter {
-    buckets: Mutex<HashMap<ProjectId, (u32, Arc<Bucket>)>>,
-}
 
 /// What is left after a request.
 #[derive(Debug, Clone, Copy)]
@@ -40,37 +28,20 @@ pub struct PastLimit {
     retry_after: u64,
 }
 
-impl ProjectLimiter {
-    /// Takes one request from the project's bucket.
-    pub fn check(&self, project: ProjectId, per_minute: u32) -> Result<LimitState, PastLimit> {
-        let limit = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-        match self.bucket(project, limit).check() {
-            Ok(snapshot) => {
-                Ok(LimitState { limit: limit.get(), remaining: snapshot.remaining_burst_capacity() })
-            }
-            Err(refused) => {
-                let wait = refused.wait_time_from(DefaultClock::default().now());
-                let state = LimitState { limit: limit.get(), remaining: 0 };
-                Err(PastLimit { state, retry_after: wait.as_secs() + 1 })
-            }
+/// Takes one request from the project's bucket of this kind.
+pub async fn check(
+    app: &App,
+    project: ProjectId,
+    scope: Scope,
+    per_minute: u32,
+) -> Result<LimitState, PastLimit> {
+    let limit = per_minute.max(1);
+    let key = Key { project: project.uuid(), scope, id: project.uuid() };
+    match app.fleet.take(&app.db, key, Rate::burst(limit, WINDOW)).await {
+        Cell::Granted { left, .. } => Ok(LimitState { limit, remaining: left.min(limit) }),
+        Cell::Refused { wait } => {
+            Err(PastLimit { state: LimitState { limit, remaining: 0 }, retry_after: wait.as_secs() + 1 })
         }
-    }
-
-    // A changed limit starts with a full bucket.
-    fn bucket(&self, project: ProjectId, limit: NonZeroU32) -> Arc<Bucket> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let quota = Quota::per_minute(limit);
-            (
-                limit.get(),
-                Arc::new(RateLimiter::direct(quota).with_middleware::<StateInformationMiddleware>()),
-            )
-        };
-        let entry = buckets.entry(project).or_insert_with(new);
-        if entry.0 != limit.get() {
-            *entry = new();
-        }
-        entry.1.clone()
     }
 }
 
@@ -79,9 +50,8 @@ impl LimitState {
     pub fn write(self, headers: &mut HeaderMap) {
         let Self { limit, remaining } = self;
         // The bucket fills evenly: so long until it is full again.
-        let seconds =
-            (u64::from(limit - remaining.min(limit)) * u64::from(WINDOW_SECONDS)).div_ceil(u64::from(limit));
-        let policy = format!("\"default\";q={limit};w={WINDOW_SECONDS}");
+        let seconds = (u64::from(limit - remaining.min(limit)) * WINDOW.as_secs()).div_ceil(u64::from(limit));
+        let policy = format!("\"default\";q={limit};w={}", WINDOW.as_secs());
         let state = format!("\"default\";r={remaining};t={seconds}");
         for (name, value) in [(POLICY, policy), (STATE, state)] {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -98,11 +68,5 @@ impl axum::response::IntoResponse for PastLimit {
         let mut response = error.into_response();
         self.state.write(response.headers_mut());
         response
-    }
-}
-
-impl std::fmt::Debug for ProjectLimiter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProjectLimiter")
     }
 }

@@ -122,6 +122,18 @@ impl Verifier {
             verified.used.last.store(now.timestamp(), Ordering::Relaxed);
             return active(&verified.context);
         }
+        // Seldom, and large: it is not to be part of every request that waits for something.
+        Box::pin(self.look_up(db, key, digest, now)).await
+    }
+
+    /// Asks the database, and Argon2 if the secret was never seen to fit.
+    async fn look_up(
+        &self,
+        db: &PgPool,
+        key: &ApiKey,
+        digest: [u8; 32],
+        now: DateTime<Utc>,
+    ) -> Result<Arc<ProjectContext>, Rejected> {
         let gate = self.gate(key.key_id());
         let _turn = gate.turn.lock().await;
         if let Some(verified) = self.trusted(key, &digest, now) {

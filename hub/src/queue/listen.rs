@@ -10,9 +10,13 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::wake;
 use crate::app::App;
+use crate::fleet;
 use crate::projects::changes;
 use crate::seal;
 use crate::webhooks::pull::letters;
+
+/// What hubs may also tell each other by other means than `NOTIFY`.
+pub(crate) const SHARED_CHANNELS: [&str; 2] = [wake::CHANNEL, letters::CHANNEL];
 
 const RECONNECT: Duration = Duration::from_millis(500);
 
@@ -72,6 +76,8 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
     app.verifier.forget();
     app.verifier.set_listening(true);
     app.wakes.wake_all();
+    // The others count this hub from now on.
+    app.wakes.wake(fleet::WAKE);
     tracing::debug!(hub.number = number, "listening");
     while let Some(notification) = listener.try_recv().await? {
         match notification.channel() {
@@ -80,12 +86,18 @@ async fn listen(app: &App, own: &PgPool) -> sqlx::Result<()> {
                 app.verifier.forget();
                 changes::acknowledge(&app.db, number, epoch).await?;
             }
-            letters::CHANNEL => letters::heard(app, notification.payload()),
-            _ => {
-                app.wakes.heard(notification.payload());
-                app.moved();
-            }
+            channel => heard(app, channel, notification.payload()),
         }
     }
     Ok(())
+}
+
+/// Takes in what another hub said, however it was heard.
+pub(crate) fn heard(app: &App, channel: &str, payload: &str) {
+    if channel == letters::CHANNEL {
+        letters::heard(app, payload);
+    } else {
+        app.wakes.heard(payload);
+        app.moved();
+    }
 }

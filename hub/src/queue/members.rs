@@ -119,6 +119,12 @@ pub(crate) async fn delete_gone(db: &PgPool) -> sqlx::Result<u64> {
     Ok(result.rows_affected())
 }
 
+/// Says that this hub runs, which its lock alone does not: one that hangs holds it too.
+pub(crate) async fn mark_seen(db: &PgPool, number: i32) -> sqlx::Result<()> {
+    sqlx::query!("update hubs set seen_at = now() where number = $1", number).execute(db).await?;
+    Ok(())
+}
+
 /// Running hubs that have not yet seen the epoch.
 pub(crate) async fn count_behind(db: &PgPool, epoch: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
@@ -140,17 +146,29 @@ pub(crate) async fn count_behind(db: &PgPool, epoch: i64) -> sqlx::Result<i64> {
     .await
 }
 
-/// The numbers of the running hubs.
-pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
-    sqlx::query_scalar!(
+/// A running hub.
+#[derive(Debug, Clone, Copy)]
+pub struct Running {
+    /// Its number.
+    pub number: i32,
+    /// Whether it said so lately, and takes part in what hubs share.
+    pub is_heard: bool,
+}
+
+/// The running hubs.
+pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<Running>> {
+    sqlx::query_as!(
+        Running,
         r#"
-        select objid::bigint::integer as "number!"
-        from pg_locks
-        where locktype = 'advisory'
-          and database = (select oid from pg_database where datname = current_database())
-          and classid = $1::integer::oid
-          and objsubid = 2
-          and granted
+        select l.objid::bigint::integer as "number!",
+               coalesce(h.seen_at > now() - interval '15 seconds', false) as "is_heard!"
+        from pg_locks l
+        left join hubs h on h.number = l.objid::bigint::integer
+        where l.locktype = 'advisory'
+          and l.database = (select oid from pg_database where datname = current_database())
+          and l.classid = $1::integer::oid
+          and l.objsubid = 2
+          and l.granted
         "#,
         LOCK_CLASS,
     )
@@ -170,8 +188,8 @@ const JOB_TABLES: [&str; 8] = [
     "alert_webhooks",
 ];
 
-/// Takes back leases that are over or whose hub is gone.
-pub async fn release_void_leases(app: &App) -> sqlx::Result<()> {
+/// Takes back leases that are over or whose hub is gone; gives the hubs that run.
+pub async fn release_void_leases(app: &App) -> sqlx::Result<Vec<Running>> {
     // Who holds leases is asked before who is alive: a hub that joins in between holds none of those, and a number that
     // is gone never comes back.
     let holders =
@@ -179,7 +197,8 @@ pub async fn release_void_leases(app: &App) -> sqlx::Result<()> {
     let holders: Vec<i32> =
         sqlx::query_scalar(AssertSqlSafe(holders.join(" union "))).fetch_all(&app.db).await?;
     let alive = list_alive(&app.db).await?;
-    let gone: Vec<i32> = holders.into_iter().filter(|holder| !alive.contains(holder)).collect();
+    let is_gone = |holder: &i32| !alive.iter().any(|hub| hub.number == *holder);
+    let gone: Vec<i32> = holders.into_iter().filter(is_gone).collect();
     let mut released = 0;
     for table in JOB_TABLES {
         let statement = format!(
@@ -197,7 +216,7 @@ pub async fn release_void_leases(app: &App) -> sqlx::Result<()> {
         );
         app.wakes.wake_all();
     }
-    Ok(())
+    Ok(alive)
 }
 
 /// At the end: gives back what could not be finished, so that others need not wait for the lease.

@@ -1,4 +1,4 @@
-//! Waking the queues: in memory on this hub, by `NOTIFY` on the others.
+//! Waking the queues: in memory on this hub, by `NOTIFY` (or Redis, see [`crate::fleet`]) on the others.
 //!
 //! `NOTIFY` inside a writing transaction would serialise commits, so it is sent after the commit and at most
 //! once per [`GATHER`]; a lost one costs the others no more than their next poll.
@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
+
+use crate::app::App;
 
 /// The channel of wake-ups; the payload is the sender and the queues' names.
 pub const CHANNEL: &str = "trastienda_wake";
@@ -64,18 +65,13 @@ impl Wakes {
     }
 
     /// Tells the other hubs, until the program ends.
-    pub async fn tell_others(
-        self: Arc<Self>,
-        db: PgPool,
-        mut receiver: mpsc::UnboundedReceiver<&'static str>,
-    ) {
+    pub async fn tell_others(app: App, mut receiver: mpsc::UnboundedReceiver<&'static str>) {
         let mut batch = Vec::new();
         while receiver.recv_many(&mut batch, 10_000).await > 0 {
             let queues: BTreeSet<&str> = batch.drain(..).collect();
             let queues: Vec<&str> = queues.into_iter().collect();
-            let payload = format!("{} {}", self.sender_id.as_simple(), queues.join(","));
-            if let Err(error) = sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(&db).await
-            {
+            let payload = format!("{} {}", app.wakes.sender_id.as_simple(), queues.join(","));
+            if let Err(error) = app.fleet.tell(&app.db, CHANNEL, &payload).await {
                 tracing::debug!(%error, "the other hubs were not woken; they poll");
             }
             tokio::time::sleep(GATHER).await;

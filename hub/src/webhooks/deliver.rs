@@ -4,13 +4,11 @@
 //! obeyed. Everything else is tried again by the endpoint's schedule until that ends.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::StatusCode;
 use trastienda_protocol::ids::DeliveryId;
 use uuid::Uuid;
@@ -18,10 +16,11 @@ use uuid::Uuid;
 use super::failure::{Class, Failure};
 use super::health::record::Recorder;
 use super::in_flight::{self, Claimed, Follower, InFlight, Slot};
-use super::store::{self, ClaimedDelivery};
+use super::store::{self, ClaimedDelivery, Claiming};
 use super::wire::{self, Reply};
 use super::{schedule, warn};
 use crate::app::App;
+use crate::fleet::{Cell, Key, Rate, Scope, View};
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
@@ -30,14 +29,10 @@ const TURN_MAX: Duration = Duration::from_secs(20);
 /// Rows in one claim at most.
 const ROWS_MAX: usize = 1_024;
 
-/// Deliveries per second, and what keeps them.
-type Rate = (u32, Arc<DefaultDirectRateLimiter>);
-
 /// The queue of deliveries.
 pub struct Deliveries {
     app: App,
     pub(super) in_flight: Arc<InFlight>,
-    rates: Mutex<HashMap<(Uuid, bool), Rate>>,
     health: Recorder,
 }
 
@@ -88,27 +83,7 @@ impl Job {
 impl Deliveries {
     /// The queue for a hub.
     pub fn new(app: &App) -> Self {
-        Self {
-            app: app.clone(),
-            in_flight: Arc::default(),
-            rates: Mutex::default(),
-            health: Recorder::default(),
-        }
-    }
-
-    /// The endpoint's own rate, or that of its replays.
-    fn rate(&self, endpoint: (Uuid, bool), per_second: i32) -> Option<Arc<DefaultDirectRateLimiter>> {
-        let per_second = NonZeroU32::new(u32::try_from(per_second).ok()?)?;
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let quota = Quota::per_second(per_second).allow_burst(NonZeroU32::MIN);
-            (per_second.get(), Arc::new(RateLimiter::direct(quota)))
-        };
-        let entry = rates.entry(endpoint).or_insert_with(new);
-        if entry.0 != per_second.get() {
-            *entry = new();
-        }
-        Some(entry.1.clone())
+        Self { app: app.clone(), in_flight: Arc::default(), health: Recorder::default() }
     }
 
     /// Claims what is due at the endpoints that are pushed to, and some that follow; or at those that the agents of
@@ -120,11 +95,20 @@ impl Deliveries {
         free: usize,
         share: i32,
     ) -> anyhow::Result<Vec<Job>> {
+        let hubs: HashMap<Uuid, View> = pullers
+            .unwrap_or_default()
+            .iter()
+            .map(|id| (*id, self.app.pull.hubs_of(&self.app, *id)))
+            .collect();
+        let all = self.app.fleet.view();
+        let view_of = |project: &Uuid| hubs.get(project).copied().unwrap_or(all);
         let rows_max = if pullers.is_some() { free } else { ROWS_MAX };
         let busy = self.in_flight.busy();
         let mut conn = self.app.kept.lend().await?;
         let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        let rows = store::claim_deliveries(&mut conn, lease, (limit, share), &busy, pullers).await?;
+        let views = pullers.map(|projects| projects.iter().map(|id| (*id, view_of(id).parts())).collect());
+        let claiming = Claiming { limit, share, hubs: all.parts(), pullers: views };
+        let rows = store::claim_deliveries(&mut conn, lease, &busy, &claiming).await?;
         conn.give_back();
         if pullers.is_none() && rows.len() >= rows_max {
             // Endpoints that were not come to may have something due.
@@ -134,7 +118,11 @@ impl Deliveries {
         let mut jobs = Vec::new();
         for (delivery, said) in rows {
             let target = delivery.target.clone();
-            let limit = if target.ordered || delivery.is_probe { 1 } else { target.max_in_flight };
+            let limit = if target.ordered || delivery.is_probe {
+                1
+            } else {
+                view_of(&target.project_id).places(target.id, target.max_in_flight)
+            };
             let is_single =
                 pullers.is_some() || target.ordered || delivery.is_probe || target.rate_per_second.is_some();
             let ahead = if is_single { 0 } else { busy.ahead_of(target.id, limit) };
@@ -187,13 +175,19 @@ impl Deliveries {
 
     /// Waits until the endpoint's rate, and that of the replay, let the delivery go.
     async fn turn(&self, delivery: &ClaimedDelivery) {
-        for (is_replay, per_second) in
-            [(false, delivery.target.rate_per_second), (true, delivery.replay_rate)]
-        {
-            let rate = per_second.and_then(|rate| self.rate((delivery.target.id, is_replay), rate));
-            if let Some(rate) = rate {
-                rate.until_ready().await;
-            }
+        let rates =
+            [(Scope::Endpoint, delivery.target.rate_per_second), (Scope::Replay, delivery.replay_rate)];
+        for (scope, per_second) in rates {
+            let Some(per_second) = per_second.and_then(|rate| u32::try_from(rate).ok()) else { continue };
+            let key = Key { project: delivery.project_id, scope, id: delivery.target.id };
+            let rate = Rate::evenly(per_second, TURN_MAX);
+            let at = loop {
+                match self.app.fleet.take(&self.app.db, key, rate).await {
+                    Cell::Granted { at, .. } => break at,
+                    Cell::Refused { wait } => tokio::time::sleep(wait).await,
+                }
+            };
+            tokio::time::sleep_until(at.into()).await;
         }
     }
 }

@@ -129,12 +129,14 @@ fn reserve(app: &App, target: &Target) -> Option<Reserved> {
         return None;
     }
     if target.is_pulled() {
-        let (place, slot) = app.pull.reserve(target)?;
+        let (place, slot) = app.pull.reserve(app, target)?;
         return Some(Reserved::Now(Worker::Pulled(place), slot));
     }
     let workers = app.deliveries.get()?;
-    let limit = target.max_in_flight.min(share(workers.free(), Deliveries::CONCURRENCY));
-    match workers.queue()?.in_flight.room(target.id, limit)? {
+    let hubs = app.fleet.view();
+    let limit = hubs.places(target.id, target.max_in_flight);
+    let limit = limit.min(share(workers.free(), Deliveries::CONCURRENCY));
+    match workers.queue()?.in_flight.room(target.id, limit, hubs.hubs() > 1)? {
         Room::Now(slot) => Some(Reserved::Now(Worker::Pushed(workers.reserve()?), slot)),
         Room::Next(expected) => Some(Reserved::Next(expected)),
     }

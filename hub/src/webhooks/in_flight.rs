@@ -55,12 +55,21 @@ struct Endpoint {
     running: i32,
     limit: i32,
     behind: bool,
-    is_slow: bool,
+    pace: Pace,
     /// It is pulled, ordered, has a rate or a probe under way: nothing follows by itself.
     is_single: bool,
     /// Places in `following` for deliveries that are being written.
     expected: i32,
     following: VecDeque<Follower>,
+}
+
+/// How an endpoint took the last delivery that went well.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    #[default]
+    Unknown,
+    Quick,
+    Slow,
 }
 
 /// A delivery in hand that is not under way yet.
@@ -114,8 +123,9 @@ struct Known {
 }
 
 impl InFlight {
-    /// A place for a delivery that is being made, if nothing of the endpoint's waits in the table.
-    pub(super) fn room(self: &Arc<Self>, endpoint: Uuid, limit: i32) -> Option<Room> {
+    /// A place for a delivery that is being made, if nothing of the endpoint's waits in the table. Of `several` hubs, one
+    /// lets none follow at an endpoint that may be slow: the others have places too.
+    pub(super) fn room(self: &Arc<Self>, endpoint: Uuid, limit: i32, several: bool) -> Option<Room> {
         let mut endpoints = self.lock();
         let is_full = endpoints.ahead >= AHEAD_MAX;
         let entry = endpoints.by_id.entry(endpoint).or_default();
@@ -127,7 +137,8 @@ impl InFlight {
             entry.running += 1;
             return Some(Room::Now(Slot { in_flight: self.clone(), endpoint }));
         }
-        if is_full || entry.is_slow || entry.ahead() >= limit.saturating_mul(AHEAD_WRITTEN) {
+        let may_be_slow = entry.pace == Pace::Slow || several && entry.pace == Pace::Unknown;
+        if is_full || may_be_slow || entry.ahead() >= limit.saturating_mul(AHEAD_WRITTEN) {
             return None;
         }
         entry.expected += 1;
@@ -163,7 +174,7 @@ impl InFlight {
         let mut endpoints = self.lock();
         let entry = endpoints.by_id.get_mut(&endpoint)?;
         if went_well {
-            entry.is_slow = took > QUICK;
+            entry.pace = if took > QUICK { Pace::Slow } else { Pace::Quick };
         }
         let may = if went_well { entry.running < entry.limit } else { entry.running == 0 };
         if !may {
@@ -208,8 +219,11 @@ impl InFlight {
         let endpoints = self.lock();
         let ahead_each = if endpoints.ahead < AHEAD_MAX { AHEAD_CLAIMED } else { 0 };
         let known = endpoints.by_id.iter().map(|(id, entry)| {
-            let ahead =
-                if entry.is_slow || entry.is_single { 0 } else { entry.limit.saturating_mul(ahead_each) };
+            let ahead = if entry.pace == Pace::Slow || entry.is_single {
+                0
+            } else {
+                entry.limit.saturating_mul(ahead_each)
+            };
             (*id, Known { in_hand: entry.running + entry.ahead(), limit: entry.limit, ahead })
         });
         let known: HashMap<Uuid, Known> = known.collect();

@@ -44,7 +44,7 @@ fn follower(number: u128) -> Follower {
 }
 
 fn now(in_flight: &Arc<InFlight>, limit: i32) -> Option<Slot> {
-    match in_flight.room(ENDPOINT, limit)? {
+    match in_flight.room(ENDPOINT, limit, false)? {
         Room::Now(slot) => Some(slot),
         Room::Next(_) => None,
     }
@@ -52,7 +52,7 @@ fn now(in_flight: &Arc<InFlight>, limit: i32) -> Option<Slot> {
 
 /// A delivery that was written while the endpoint was full.
 fn write(in_flight: &Arc<InFlight>, number: u128, limit: i32) -> bool {
-    match in_flight.room(ENDPOINT, limit) {
+    match in_flight.room(ENDPOINT, limit, false) {
         Some(Room::Next(expected)) => expected.arrived(delivery(number), Bytes::new()),
         Some(Room::Now(_)) | None => return false,
     }
@@ -85,7 +85,7 @@ fn a_place_is_free_again_when_its_delivery_ends() {
 fn what_waits_in_the_table_goes_first() {
     let in_flight = Arc::new(InFlight::default());
     in_flight.mark_behind(ENDPOINT);
-    assert!(in_flight.room(ENDPOINT, 10).is_none());
+    assert!(in_flight.room(ENDPOINT, 10, false).is_none());
     learn(&in_flight, 30, 10);
     assert!(in_flight.is_behind(ENDPOINT), "all that was asked for came: there may be more");
     learn(&in_flight, 3, 10);
@@ -110,7 +110,7 @@ fn what_is_written_for_a_full_endpoint_follows_in_its_order() {
     for number in 0..10 {
         assert!(write(&in_flight, number, 1));
     }
-    assert!(in_flight.room(ENDPOINT, 1).is_none(), "ten for each that may be under way, and no more");
+    assert!(in_flight.room(ENDPOINT, 1, false).is_none(), "ten for each that may be under way, and no more");
     drop(first);
     for number in 0..10 {
         let job = in_flight.follow(ENDPOINT, true, QUICKLY).unwrap();
@@ -126,7 +126,7 @@ fn what_is_written_for_a_full_endpoint_follows_in_its_order() {
 fn what_was_not_written_leaves_its_place() {
     let in_flight = Arc::new(InFlight::default());
     let first = now(&in_flight, 1).unwrap();
-    let expected = in_flight.room(ENDPOINT, 1);
+    let expected = in_flight.room(ENDPOINT, 1, false);
     assert!(matches!(expected, Some(Room::Next(_))));
     drop(expected);
     drop(first);
@@ -170,7 +170,7 @@ fn a_slow_endpoint_s_deliveries_wait_in_the_table() {
     assert!(write(&in_flight, 1, 1));
     drop(first);
     let second = in_flight.follow(ENDPOINT, true, QUICK * 2).unwrap();
-    assert!(in_flight.room(ENDPOINT, 1).is_none());
+    assert!(in_flight.room(ENDPOINT, 1, false).is_none());
     assert_eq!(in_flight.busy().ahead, [0], "nor does a claim ask for more than may be under way");
     drop(second);
     assert!(is_empty(&in_flight));

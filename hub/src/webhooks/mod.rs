@@ -4,7 +4,8 @@
 //! - A delivery is written in the transaction of its event ([`fan_out`]); the row is the job ([`deliver`]). If a
 //!   worker and a place at the endpoint are free, the row is written leased and sent without a claim.
 //! - What goes over the wire is Standard Webhooks: `webhook-id` is the event's id, the same in every attempt.
-//! - An endpoint has at most `max_in_flight` deliveries under way from one hub; one that hangs costs the others nothing.
+//! - An endpoint has at most `max_in_flight` deliveries under way, from all hubs together; one that hangs costs the others
+//!   nothing.
 //! - An endpoint that is down, or disabled, holds its deliveries: they wait, are counted, and spend no attempts ([`health`]).
 //! - What goes to `agent:///path` is pulled by the project's agents ([`pull`]); everything else about it is the same.
 //! - Only endpoints with `ordered` promise an order: one delivery in flight, a failure holds the rest.

@@ -14,6 +14,7 @@ mod errors;
 mod event_types;
 mod events;
 mod fairness;
+mod fleet;
 mod fuzz;
 mod hostile;
 mod keys;

@@ -115,7 +115,7 @@ async fn a_rotation_that_is_killed_goes_on_where_it_was(pool: PgPool) {
     assert_eq!(all, 3_000 * 3 + 1);
     let cli = Cli::on(&pool).with("TRASTIENDA_MASTER_KEY", NEW).with("TRASTIENDA_MASTER_KEY_OLD", OLD);
     let mut process = cli.command(&["seal", "rotate"]).spawn().unwrap();
-    test.until_within(Duration::from_secs(60), "some are sealed again", async || {
+    test.until_within(Duration::from_mins(1), "some are sealed again", async || {
         (count_under(&pool, &new).await >= 100).then_some(())
     })
     .await;

@@ -38,7 +38,7 @@ async fn look(app: &App) -> anyhow::Result<()> {
     if !store::has_open_circuits(&app.db, now).await? {
         return Ok(());
     }
-    let alive = members::list_alive(&app.db).await?;
+    let alive: Vec<i32> = members::list_alive(&app.db).await?.iter().map(|hub| hub.number).collect();
     if store::grant_probes(&app.db, hub, (&alive, &pull::pullers(app)), now, now - JOINING).await? > 0 {
         // The right is this hub's alone.
         app.wakes.of(Deliveries::NAME).notify_one();

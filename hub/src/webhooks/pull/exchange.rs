@@ -14,6 +14,7 @@ use trastienda_protocol::pull::{PullResult, PulledDelivery};
 use uuid::Uuid;
 
 use super::Manner;
+use crate::fleet::View;
 
 /// Polls of one project that may wait here.
 const POLLS_MAX: usize = 2_000;
@@ -27,6 +28,8 @@ const REMEMBERED: Duration = Duration::from_mins(1);
 const BEAT: Duration = Duration::from_secs(20);
 /// How often the table is looked at for what became due by itself.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long it counts that another hub said that agents of a project poll there: it says so again before.
+const SAID: Duration = Duration::from_secs(50);
 /// Bytes of bodies in one answer, beyond its first delivery.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
@@ -52,6 +55,8 @@ struct Inner {
     agents: HashMap<AgentKey, Agent>,
     swept_at: Option<Instant>,
     announced: BTreeSet<Uuid>,
+    /// Projects whose agents poll here, of which other hubs are to be told.
+    to_say: BTreeSet<Uuid>,
     polls_made: u64,
 }
 
@@ -63,6 +68,8 @@ struct Desk {
     /// The table may hold something for it.
     look: bool,
     seen_at: Instant,
+    /// The other hubs at which the project's agents poll, and when each said so.
+    elsewhere: Vec<(i32, Instant)>,
 }
 
 #[derive(Debug)]
@@ -138,6 +145,7 @@ impl Exchange {
         let mut inner = self.lock();
         inner.polls_made += 1;
         let number = inner.polls_made;
+        let is_new = !inner.desks.contains_key(&project);
         let desk = inner.desks.entry(project).or_insert_with(|| Desk::new(now));
         if desk.polls.len() >= POLLS_MAX {
             return None;
@@ -152,6 +160,10 @@ impl Exchange {
         let known = inner.agents.entry(agent.clone()).or_insert_with(|| Agent::new(now));
         known.polls += 1;
         known.seen_at = now;
+        if is_new {
+            inner.to_say.insert(project);
+            self.to_tell.notify_one();
+        }
         drop(inner);
         if is_to_look {
             self.wake.notify_one();
@@ -239,6 +251,53 @@ impl Exchange {
         std::mem::take(&mut self.lock().announced).into_iter().collect()
     }
 
+    /// All projects that agents poll for here are said to the other hubs.
+    pub(super) fn say_all(&self) {
+        let mut inner = self.lock();
+        let Inner { desks, to_say, .. } = &mut *inner;
+        to_say.extend(desks.keys());
+        self.to_tell.notify_one();
+    }
+
+    /// What other hubs are to be told of agents here.
+    pub(super) fn take_said(&self) -> Vec<Uuid> {
+        std::mem::take(&mut self.lock().to_say).into_iter().collect()
+    }
+
+    /// Agents of these projects poll at another hub. A hub that did not know hears the same of this one.
+    pub(super) fn poll_elsewhere(&self, hub: i32, projects: impl Iterator<Item = Uuid>) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let Inner { desks, to_say, .. } = &mut *inner;
+        for project in projects {
+            let Some(desk) = desks.get_mut(&project) else { continue };
+            if let Some((_, said_at)) = desk.elsewhere.iter_mut().find(|(number, _)| *number == hub) {
+                *said_at = now;
+            } else {
+                desk.elsewhere.push((hub, now));
+                to_say.insert(project);
+                self.to_tell.notify_one();
+            }
+        }
+    }
+
+    /// The hubs at which the project's agents poll.
+    pub(super) fn hubs_of(&self, project: Uuid, own: Option<i32>) -> View {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let Some(desk) = inner.desks.get_mut(&project) else { return View::new(own, &[]) };
+        desk.elsewhere.retain(|(_, said_at)| now - *said_at < SAID);
+        let others: Vec<i32> = desk.elsewhere.iter().map(|(number, _)| *number).collect();
+        View::new(own, &others)
+    }
+
+    /// What other hubs said is not known any more.
+    pub(super) fn forget_elsewhere(&self) {
+        for desk in self.lock().desks.values_mut() {
+            desk.elsewhere.clear();
+        }
+    }
+
     /// The projects whose agents wait here.
     pub(super) fn waiting_projects(&self) -> Vec<Uuid> {
         let inner = self.lock();
@@ -313,7 +372,8 @@ impl Inner {
 
 impl Desk {
     fn new(now: Instant) -> Self {
-        Self { polls: VecDeque::new(), offers: VecDeque::new(), look: true, seen_at: now }
+        let (polls, offers) = (VecDeque::new(), VecDeque::new());
+        Self { polls, offers, look: true, seen_at: now, elsewhere: Vec::new() }
     }
 
     /// Drops offers that nobody stands behind any more; how many are left.

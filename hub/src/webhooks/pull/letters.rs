@@ -1,5 +1,5 @@
-//! What hubs tell each other about pulled deliveries, by `NOTIFY`: that a project has something to pull, and results for
-//! leases of another hub.
+//! What hubs tell each other about pulled deliveries: that a project has something to pull, at which hubs its agents poll,
+//! and results for leases of another hub. Results always go by `NOTIFY`.
 //!
 //! A hub that does not hear is no member any more, and its leases are void: a letter that is lost has nobody to miss it.
 //! As with [`crate::queue::wake`], none is sent inside a writing transaction, and wake-ups go at most once per 5 ms.
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use trastienda_protocol::ids::{Id as _, ProjectId};
 use trastienda_protocol::pull::{PullResult, cut};
+use uuid::Uuid;
 
 use super::queue::parse_lease;
 use crate::app::App;
@@ -17,6 +18,8 @@ use crate::app::App;
 /// The channel of letters; the payload is one as JSON.
 pub(crate) const CHANNEL: &str = "trastienda_pull";
 const GATHER: Duration = Duration::from_millis(5);
+/// How often it is said again at which hubs agents poll.
+const SAY: Duration = Duration::from_secs(20);
 /// What PostgreSQL takes as a payload.
 const PAYLOAD_MAX: usize = 7_999;
 /// Projects in one letter: each is 39 bytes of it.
@@ -30,6 +33,12 @@ pub(crate) enum Letter {
     Due {
         /// Who says so.
         from: Option<i32>,
+        projects: Vec<ProjectId>,
+    },
+    /// Agents of these projects poll at this hub.
+    Here {
+        /// Where.
+        from: i32,
         projects: Vec<ProjectId>,
     },
     /// The result of a lease.
@@ -64,7 +73,7 @@ impl Letter {
     }
 }
 
-/// Sends letters.
+/// Sends letters that somebody waits for.
 pub(super) async fn post(db: &PgPool, mut letters: Vec<Letter>) -> sqlx::Result<()> {
     let payloads: Vec<String> = letters.iter_mut().filter_map(Letter::payload).collect();
     sqlx::query!("select pg_notify($1, payload) from unnest($2::text[]) as payload", CHANNEL, &payloads)
@@ -78,17 +87,28 @@ pub(super) async fn announce(app: App) {
     while !app.shutdown.token.is_cancelled() {
         tokio::select! {
             () = app.pull.exchange.to_tell.notified() => {}
+            () = tokio::time::sleep(SAY) => app.pull.exchange.say_all(),
             () = app.shutdown.token.cancelled() => return,
         }
-        let projects = app.pull.exchange.take_announced();
-        let projects: Vec<ProjectId> = projects.into_iter().map(ProjectId::from_uuid).collect();
         let from = app.member.number();
-        let letters = projects.chunks(PROJECTS_MAX).map(|part| Letter::Due { from, projects: part.to_vec() });
-        if let Err(error) = post(&app.db, letters.collect()).await {
-            tracing::debug!(%error, "the other hubs were not told; they look once a second");
+        let due = ids(app.pull.exchange.take_announced());
+        let due = due.chunks(PROJECTS_MAX).map(|part| Letter::Due { from, projects: part.to_vec() });
+        let here = ids(app.pull.exchange.take_said());
+        let here = here
+            .chunks(PROJECTS_MAX)
+            .filter_map(|part| Some(Letter::Here { from: from?, projects: part.to_vec() }));
+        for mut letter in due.chain(here) {
+            let Some(payload) = letter.payload() else { continue };
+            if let Err(error) = app.fleet.tell(&app.db, CHANNEL, &payload).await {
+                tracing::debug!(%error, "the other hubs were not told; they look once a second");
+            }
         }
         tokio::time::sleep(GATHER).await;
     }
+}
+
+fn ids(projects: Vec<Uuid>) -> Vec<ProjectId> {
+    projects.into_iter().map(ProjectId::from_uuid).collect()
 }
 
 /// Takes in what a hub said.
@@ -99,6 +119,9 @@ pub(crate) fn heard(app: &App, payload: &str) {
             for project in projects {
                 app.pull.exchange.look(project.uuid());
             }
+        }
+        Ok(Letter::Here { from, projects }) if Some(from) != own => {
+            app.pull.exchange.poll_elsewhere(from, projects.into_iter().map(ProjectId::uuid));
         }
         Ok(Letter::Result { to, project, agent, lease, result }) if Some(to) == own => {
             if let Some((_, lease)) = parse_lease(&lease) {

@@ -43,12 +43,13 @@ pub(super) use self::queue::Pulled;
 use super::in_flight::{Room, Slot, share};
 use super::store::Target;
 use crate::app::App;
-use crate::http::rate_limit::ProjectLimiter;
+use crate::fleet::View;
 use crate::queue::hand_over::{HandOver, Place};
 use crate::queue::worker;
 use crate::queue::worker::Queue as _;
 
-/// Calls a minute that a project's agents may make, all together: far more than deliveries need.
+/// Calls a minute that a project's agents may make, all together: far more than deliveries need. They have a bucket of their
+/// own, for they are the hub's deliveries, and not the shop's requests.
 pub const CALLS_PER_MINUTE: u32 = 300_000;
 /// How long a stopping hub goes on taking results.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
@@ -78,8 +79,6 @@ impl Default for Manner {
 pub struct Pull {
     /// Where deliveries meet polls.
     pub exchange: Arc<Exchange>,
-    /// The bucket of agents' calls: they are the hub's deliveries, and not the shop's requests.
-    pub limiter: ProjectLimiter,
     workers: OnceLock<HandOver<Pulled>>,
 }
 
@@ -87,24 +86,37 @@ impl Pull {
     /// `wake`: that of the queue named [`Pull::QUEUE`].
     pub fn new(manner: Manner, wake: Arc<Notify>) -> Self {
         let exchange = Arc::new(Exchange::new(manner, wake));
-        Self { exchange, limiter: ProjectLimiter::default(), workers: OnceLock::new() }
+        Self { exchange, workers: OnceLock::new() }
     }
 
     /// The queue's name.
     pub const QUEUE: &'static str = Pulled::NAME;
 
     /// A worker and a place, if an agent of the project waits here and nothing waits for it.
-    pub(super) fn reserve(&self, target: &Target) -> Option<(Place<Pulled>, Slot)> {
+    pub(super) fn reserve(&self, app: &App, target: &Target) -> Option<(Place<Pulled>, Slot)> {
         if !self.exchange.has_room(target.project_id) {
             return None;
         }
         let workers = self.workers.get()?;
-        let limit = target.max_in_flight.min(share(workers.free(), Pulled::CONCURRENCY));
-        match workers.queue()?.in_flight().room(target.id, limit)? {
+        let places = self.hubs_of(app, target.project_id).places(target.id, target.max_in_flight);
+        let limit = places.min(share(workers.free(), Pulled::CONCURRENCY));
+        match workers.queue()?.in_flight().room(target.id, limit, true)? {
             Room::Now(slot) => Some((workers.reserve()?, slot)),
             // An agent takes what it has room for: nothing follows by itself.
             Room::Next(_) => None,
         }
+    }
+
+    /// The hubs that divide the places of the project's endpoints: those at which its agents poll.
+    pub fn hubs_of(&self, app: &App, project: Uuid) -> View {
+        let all = app.fleet.view();
+        if all.hubs() <= 1 { all } else { self.exchange.hubs_of(project, app.member.number()) }
+    }
+
+    /// The hubs are others than before: what each said of its agents is said again.
+    pub(crate) fn hubs_changed(&self) {
+        self.exchange.forget_elsewhere();
+        self.exchange.say_all();
     }
 
     /// A delivery of the endpoint's was written and waits for a claim: here, or at another hub.

@@ -179,23 +179,51 @@ pub(crate) struct Said {
     pub(crate) created_at: DateTime<Utc>,
 }
 
+/// What a claim asks for.
+#[derive(Debug)]
+pub(crate) struct Claiming {
+    /// Rows at most.
+    pub(crate) limit: i64,
+    /// Places of one endpoint at most.
+    pub(crate) share: i32,
+    /// The hubs that divide the places, and which of them this is: [`crate::fleet::View::places`] in SQL.
+    pub(crate) hubs: (i32, i32),
+    /// Those of these projects that agents pull, instead of those that are pushed to; each with the hubs where they do.
+    pub(crate) pullers: Option<Vec<(Uuid, (i32, i32))>>,
+}
+
 /// Claims due deliveries. Each enabled endpoint of an active project is asked by itself for as many as it has
-/// places (`share` at most) and for some that follow, so a backlog of one is never walked through for another. `pullers`:
-/// those of these projects that agents pull, instead of those that are pushed to; nothing follows there.
+/// places at this hub and for some that follow, so a backlog of one is never walked through for another. Nothing follows
+/// where agents pull.
 pub(crate) async fn claim_deliveries(
     conn: &mut PgConnection,
     lease: Lease,
-    (limit, share): (i64, i32),
     busy: &Busy,
-    pullers: Option<&[Uuid]>,
+    claiming: &Claiming,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {
-    let rows = sqlx::query!(
+    let pullers = claiming.pullers.as_ref();
+    let projects: Option<Vec<Uuid>> = pullers.map(|all| all.iter().map(|(id, _)| *id).collect());
+    let pulled_hubs: Option<Vec<i32>> = pullers.map(|all| all.iter().map(|(_, (hubs, _))| *hubs).collect());
+    let pulled_ranks: Option<Vec<i32>> = pullers.map(|all| all.iter().map(|(_, (_, rank))| *rank).collect());
+    let rows = sqlx::query_as!(
+        ClaimedRow,
         r#"
         with due as (
             select d.project_id, d.id
             from webhook_endpoints e
             join projects p on p.id = e.project_id and p.is_active
             left join unnest($3::uuid[], $4::integer[], $9::integer[]) as busy(endpoint_id, in_hand, ahead) on busy.endpoint_id = e.id
+            left join unnest($11::uuid[], $14::integer[], $15::integer[]) as pulled(project_id, hubs, rank)
+                on pulled.project_id = e.project_id
+            cross join lateral (
+                select coalesce(pulled.hubs, $12::integer) as hubs, coalesce(pulled.rank, $13::integer) as rank
+            ) part
+            -- This hub's part of the places.
+            cross join lateral (
+                select e.max_in_flight / part.hubs
+                       + case when (part.rank + part.hubs - ('x' || right(e.id::text, 4))::bit(16)::integer % part.hubs) % part.hubs
+                                   < e.max_in_flight % part.hubs then 1 else 0 end as places
+            ) own
             cross join lateral (
                 select project_id, id
                 from webhook_deliveries
@@ -212,9 +240,9 @@ pub(crate) async fn claim_deliveries(
                 order by run_at
                 -- While the circuit is open the hub with the right to the probe takes one.
                 limit greatest(
-                    least(case when e.ordered or e.open_until is not null then 1 else e.max_in_flight end, $8)
+                    least(case when e.ordered or e.open_until is not null then 1 else own.places end, $8)
                     + case when $11::uuid[] is not null or e.ordered or e.open_until is not null or e.rate_per_second is not null then 0
-                           else coalesce(busy.ahead, e.max_in_flight * $10::integer) end
+                           else coalesce(busy.ahead, own.places * $10::integer) end
                     - coalesce(busy.in_hand, 0), 0)
                 -- Another hub's claim is under way on these rows.
                 for update skip locked
@@ -241,53 +269,88 @@ pub(crate) async fn claim_deliveries(
         join events v on v.project_id = c.project_id and v.id = c.event_id
         "#,
         lease.now,
-        limit,
+        claiming.limit,
         &busy.endpoints,
         &busy.in_hand,
         lease.token,
         lease.hub,
         lease.until,
-        share,
+        claiming.share,
         &busy.ahead,
         busy.ahead_each,
-        pullers,
+        projects.as_deref(),
+        claiming.hubs.0,
+        claiming.hubs.1,
+        pulled_hubs.as_deref(),
+        pulled_ranks.as_deref(),
     )
     .fetch_all(conn)
     .await?;
-    let claimed = rows.into_iter().map(|row| {
+    Ok(rows.into_iter().map(|row| row.claimed(lease)).collect())
+}
+
+/// A row of a claim.
+#[expect(clippy::struct_excessive_bools, reason = "the columns of a row")]
+struct ClaimedRow {
+    project_id: Uuid,
+    id: Uuid,
+    endpoint_id: Uuid,
+    event_id: Uuid,
+    event_type: String,
+    attempts: i32,
+    is_replay: bool,
+    replay_rate: Option<i32>,
+    is_probe: bool,
+    is_failing: bool,
+    url: String,
+    events: Vec<String>,
+    ordered: bool,
+    max_in_flight: i32,
+    rate_per_second: Option<i32>,
+    retry_schedule: Option<Vec<i32>>,
+    headers_sealed: Option<Vec<u8>>,
+    secret_sealed: Vec<u8>,
+    previous_secret_sealed: Option<Vec<u8>>,
+    previous_secret_expires_at: Option<DateTime<Utc>>,
+    data: Value,
+    occurred_at: Option<DateTime<Utc>>,
+    event_created_at: DateTime<Utc>,
+}
+
+impl ClaimedRow {
+    fn claimed(self, lease: Lease) -> (ClaimedDelivery, Said) {
         let target = Target {
-            project_id: row.project_id,
-            id: row.endpoint_id,
-            url: row.url,
-            events: row.events,
-            ordered: row.ordered,
-            is_holding: row.is_probe,
-            is_failing: row.is_failing,
-            max_in_flight: row.max_in_flight,
-            rate_per_second: row.rate_per_second,
-            retry_schedule: row.retry_schedule,
-            headers_sealed: row.headers_sealed,
-            secret_sealed: row.secret_sealed,
-            previous_secret_sealed: row.previous_secret_sealed,
-            previous_secret_expires_at: row.previous_secret_expires_at,
+            project_id: self.project_id,
+            id: self.endpoint_id,
+            url: self.url,
+            events: self.events,
+            ordered: self.ordered,
+            is_holding: self.is_probe,
+            is_failing: self.is_failing,
+            max_in_flight: self.max_in_flight,
+            rate_per_second: self.rate_per_second,
+            retry_schedule: self.retry_schedule,
+            headers_sealed: self.headers_sealed,
+            secret_sealed: self.secret_sealed,
+            previous_secret_sealed: self.previous_secret_sealed,
+            previous_secret_expires_at: self.previous_secret_expires_at,
         };
         let delivery = ClaimedDelivery {
-            project_id: row.project_id,
-            id: row.id,
-            event_id: row.event_id,
-            event_type: row.event_type,
-            attempts: row.attempts,
-            is_replay: row.is_replay,
-            is_probe: row.is_probe,
-            replay_rate: row.replay_rate,
+            project_id: self.project_id,
+            id: self.id,
+            event_id: self.event_id,
+            event_type: self.event_type,
+            attempts: self.attempts,
+            is_replay: self.is_replay,
+            is_probe: self.is_probe,
+            replay_rate: self.replay_rate,
             lease_token: lease.token,
             target: Arc::new(target),
         };
         // The table's own check keeps it an object.
-        let Value::Object(data) = row.data else { return (delivery, Said::nothing(row.event_created_at)) };
-        (delivery, Said { data, occurred_at: row.occurred_at, created_at: row.event_created_at })
-    });
-    Ok(claimed.collect())
+        let Value::Object(data) = self.data else { return (delivery, Said::nothing(self.event_created_at)) };
+        (delivery, Said { data, occurred_at: self.occurred_at, created_at: self.event_created_at })
+    }
 }
 
 impl Said {

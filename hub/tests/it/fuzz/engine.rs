@@ -173,7 +173,7 @@ impl Mutator {
         match self.below(7) {
             0 if at < input.len() => input[at] ^= 1 << self.below(8),
             1 if at < input.len() => {
-                input[at] = [0, 0xff, b'"', b'\\', b'\n', b'%', b'{', 0xc3][self.below(8)]
+                input[at] = [0, 0xff, b'"', b'\\', b'\n', b'%', b'{', 0xc3][self.below(8)];
             }
             2 if at < end => drop(input.drain(at..end)),
             3 if at < end => {

@@ -34,6 +34,7 @@ fn directory(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz").join(target.name)
 }
 
+#[expect(clippy::print_stdout, reason = "a long run tells what it tried")]
 async fn fuzz(pool: PgPool, target: &Target) {
     let door = Door::open(pool).await;
     let directory = directory(target);

@@ -159,8 +159,10 @@ async fn since_when_an_account_does_not_answer_is_known_until_it_does(pool: PgPo
     let failing = async || {
         let query =
             "select sweep_at, failing_since, failure from payment_providers where lease_token is null";
-        let row: Option<(DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)> =
-            sqlx::query_as(query).fetch_optional(&pool).await.unwrap();
+        let row = sqlx::query_as::<_, (DateTime<Utc>, Option<DateTime<Utc>>, Option<String>)>(query)
+            .fetch_optional(&pool)
+            .await
+            .unwrap();
         let (sweep_at, since, failure) = row?;
         if sweep_at > world.test.now() {
             world.test.clock.advance(sweep_at - world.test.now());

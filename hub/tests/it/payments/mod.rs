@@ -8,6 +8,7 @@ mod janitor;
 mod late;
 mod manual;
 mod methods;
+mod once;
 mod reconcile;
 mod truth;
 mod world;

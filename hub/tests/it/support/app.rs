@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use trastienda_hub::app::{App, Parts};
 use trastienda_hub::config::Config;
 use trastienda_hub::outbound::Manner;
+use trastienda_hub::queue::wake::Wakes;
 use trastienda_hub::seal::Sealer;
 use trastienda_hub::shutdown::Shutdown;
 use trastienda_hub::{db, events, router, serve, telemetry};
@@ -103,6 +104,7 @@ impl TestApp {
             limits: trastienda_hub::server::Limits::default(),
             tls: None,
             metrics_listen: None,
+            redis_url: None,
             public_url: "http://hub.test".parse().unwrap(),
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),
             outbound_allow: "127.0.0.0/8".parse().unwrap(),
@@ -133,7 +135,7 @@ impl TestApp {
         if runs_jobs {
             serve::start_tasks(&app, inboxes);
         } else {
-            tokio::spawn(app.wakes.clone().tell_others(app.db.clone(), inboxes.wakes));
+            tokio::spawn(Wakes::tell_others(app.clone(), inboxes.wakes));
             events::gather::run(&app, inboxes.lanes);
         }
         let (router, _) = router::build(&app);

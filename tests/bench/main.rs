@@ -5,6 +5,7 @@
 //! part.
 
 mod calls;
+mod capacity;
 mod depth;
 mod lists;
 mod mail;
@@ -42,6 +43,8 @@ enum Part {
     Mail,
     /// The dashboard's lists over a million rows of each.
     Lists,
+    /// What one of each thing takes: disk, log, processor.
+    Capacity,
 }
 
 fn main() -> ExitCode {
@@ -77,6 +80,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wants(Part::Lists) {
         lists::measure(1).await?;
+    }
+    if wants(Part::Capacity) {
+        capacity::measure(1).await?;
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::process::Output;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
+use trastienda_protocol::clock::{Clock as _, SystemClock};
 
 use crate::process::{Program, accept};
 use crate::support::{Client, StubHub, eventually};
@@ -65,9 +66,9 @@ async fn a_hub_that_refuses_or_is_away_is_found() {
     let mut hub = StubHub::start().await;
     let program = Program::of(&hub);
     let _running = program.run().await;
-    hub.set_date(Utc::now() + TimeDelta::minutes(10));
+    hub.set_date(SystemClock.now() + TimeDelta::minutes(10));
     finds(&program, "El reloj de esta máquina difiere").await;
-    hub.set_date(Utc::now());
+    hub.set_date(SystemClock.now());
     hub.rotate(None);
     finds(&program, "RECHAZA la clave").await;
     hub.rotate(Some(hub.key()));

@@ -1,5 +1,6 @@
 //! What a shop's operator does with the program: units, reloads, the queue, a full disk.
 
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::process::{Program, accept};
-use crate::support::{Client, StubHub, eventually, key};
+use crate::support::{Client, StubHub, TestAgent, eventually, key};
 
 fn signal(name: &str, pid: u32) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
@@ -191,4 +192,19 @@ fn the_units_are_what_systemd_understands() {
     let Ok(checked) = Command::new("systemd-analyze").arg("verify").args(&copies).output() else { return };
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success() && !said.contains("trastienda-agent@"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_metrics_are_those_that_the_agent_tells() {
+    let hub = StubHub::start().await;
+    let agent = TestAgent::start(&hub).await;
+    let told = agent.client().await.get("/agent/metrics").await.text();
+    let told: BTreeSet<_> = told
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md"));
+    let named = page.split('`').filter(|code| code.starts_with("trastienda_agent_")).collect();
+    assert_eq!(told, named, "left: told, right: in docs/metrics.md");
 }

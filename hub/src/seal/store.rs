@@ -1,4 +1,4 @@
-//! SQL over the columns of sealed values, made of the names in [`COLUMNS`](super::columns::COLUMNS).
+//! SQL over the columns of sealed values, made of the names in [`COLUMNS`].
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 

@@ -3,7 +3,6 @@
 mod acceptance;
 mod crash;
 mod damage;
-mod depth;
 mod doctor;
 mod doors;
 mod features;

@@ -3,7 +3,7 @@
 #
 #   start_docker DIRECTORY     exports DOCKER_HOST; DIRECTORY holds all that an engine of our own keeps
 #   stop_docker                ends an engine of our own, with its containers; what is in DIRECTORY stays
-#   make_base                  debian:bookworm-slim, from DEBIAN_MIRROR (default: http://deb.debian.org/debian)
+#   make_base                  debian:bookworm-slim, from DEBIAN_MIRROR (default: debootstrap's own)
 
 docker=/usr/bin/docker
 docker_bridge=trastienda0
@@ -73,9 +73,10 @@ stop_docker() {
 
 make_base() {
   "$docker" image inspect debian:bookworm-slim >/dev/null 2>&1 && return 0
-  local root=$docker_home/bookworm mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-  echo "debian:bookworm-slim <- debootstrap $mirror"
-  debootstrap --variant=minbase bookworm "$root" "$mirror" >"$docker_home/debootstrap.log" 2>&1 ||
+  local root=$docker_home/bookworm mirror=()
+  [[ -z ${DEBIAN_MIRROR:-} ]] || mirror=("$DEBIAN_MIRROR")
+  echo "debian:bookworm-slim <- debootstrap ${mirror[*]:-}"
+  debootstrap --variant=minbase bookworm "$root" "${mirror[@]}" >"$docker_home/debootstrap.log" 2>&1 ||
     { tail -n 5 "$docker_home/debootstrap.log" >&2; not_run 'debootstrap failed'; }
   rm -rf "$root"/usr/share/{doc,man,locale,info,lintian} "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
   mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"

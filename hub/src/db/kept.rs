@@ -99,7 +99,7 @@ impl Kept {
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let mut conn = PgConnection::connect_with(&self.0.options).await?;
-        conn.execute(super::PLANNER).await?;
+        super::prepare(&mut conn).await?;
         conn.execute("set plan_cache_mode = force_generic_plan").await?;
         Ok(conn)
     }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor as _, PgPool};
+use sqlx::{Executor as _, PgConnection, PgPool};
 
 use crate::config::{Database, StoreConfig};
 use crate::seal::Sealer;
@@ -29,6 +29,10 @@ const CONNECTIONS_MAX: u32 = 20;
 /// that it then keeps.
 pub const PLANNER: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                        set jit = off; set random_page_cost = 1.1";
+
+/// A hub that stops in the middle of a transaction (a paused machine, a wire that is dead without either end knowing) must
+/// not keep its rows from the others for ever: the server ends it.
+const IDLE_MAX: &str = "set idle_in_transaction_session_timeout = '60s'";
 
 /// An open database and what opened it.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(Duration::from_secs(10))
-            .after_connect(|conn, _| Box::pin(async move { conn.execute(PLANNER).await.map(|_| ()) }))
+            .after_connect(|conn, _| Box::pin(async move { prepare(conn).await }))
             .connect_with(options.application_name("trastienda-hub"))
             .await
             .context("cannot connect to the database")?;
@@ -78,6 +82,13 @@ impl Store {
             embedded.stop_if_alone(is_hub).await;
         }
     }
+}
+
+/// Sets what every connection of the hub's has.
+async fn prepare(conn: &mut PgConnection) -> sqlx::Result<()> {
+    conn.execute(PLANNER).await?;
+    conn.execute(IDLE_MAX).await?;
+    Ok(())
 }
 
 /// The master key, if there is one yet; with the embedded PostgreSQL it may be in the data directory.

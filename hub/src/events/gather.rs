@@ -15,15 +15,13 @@ use chrono::NaiveDate;
 use tokio::sync::{mpsc, oneshot};
 use trastienda_protocol::ids::ProjectId;
 
-use super::group::{self, Prepared};
 use super::ingest::{Ingest, Ingested};
+use super::lane::Lane;
 use crate::app::App;
 use crate::http::{Error, Result};
 use crate::projects::model::ProjectContext;
 
 const LANES: usize = 4;
-/// Events in one transaction at most.
-const GROUP_MAX: usize = 256;
 
 /// Where ingests are submitted.
 #[derive(Debug)]
@@ -76,24 +74,8 @@ impl Gatherer {
 
 /// Writes what is submitted, until the process ends.
 pub fn run(app: &App, lanes: Lanes) {
-    for mut lane in lanes.0 {
-        let app = app.clone();
-        tokio::spawn(async move {
-            let mut over = OverQuota::default();
-            let mut landing = None;
-            let mut submitted = Vec::new();
-            while lane.recv_many(&mut submitted, GROUP_MAX).await > 0 {
-                let mut prepared = Vec::with_capacity(submitted.len());
-                for Submitted { context, ingest, reply } in submitted.drain(..) {
-                    match Prepared::new(&app, context, ingest) {
-                        Ok(event) => prepared.push((event, reply)),
-                        // Whoever asked may have gone.
-                        Err(error) => drop(reply.send(Err(error))),
-                    }
-                }
-                group::write(&app, prepared, &mut over, &mut landing).await;
-            }
-        });
+    for lane in lanes.0 {
+        tokio::spawn(Lane::new(app.clone()).run(lane));
     }
 }
 

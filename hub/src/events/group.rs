@@ -9,12 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use trastienda_protocol::ids::{Id as _, ProjectId};
 
 use super::gather::OverQuota;
-use super::ingest::{self, Ingest, Ingested, ORDER_PAID};
+use super::ingest::{self, Ingest, ORDER_PAID};
 use super::model::{Event, Source};
 use super::{Followed, catalogue, store};
 use crate::app::App;
@@ -32,9 +30,6 @@ pub(super) struct Prepared {
     pub(super) idempotency_key: Option<String>,
     pub(super) acknowledged: bool,
 }
-
-/// An event and who waits for it.
-pub(super) type Awaited = (Prepared, oneshot::Sender<Result<Ingested>>);
 
 impl Prepared {
     /// Checks the id, or makes one.
@@ -81,125 +76,54 @@ impl Prepared {
     }
 
     /// The order whose one `order.paid` this is, if it is the first.
-    fn paid_order(&self) -> Option<&str> {
+    pub(super) fn paid_order(&self) -> Option<&str> {
         self.event.order_id.as_deref().filter(|_| self.event.event_type == ORDER_PAID)
     }
 
-    fn day(&self) -> NaiveDate {
+    pub(super) fn day(&self) -> NaiveDate {
         self.event.created_at.date_naive()
     }
 }
 
 /// A group's transaction, all but its commit.
-struct Written {
+pub(super) struct Written {
     tx: Transaction,
     followed: Vec<Box<dyn Followed>>,
 }
 
-/// Writes events and answers those who wait for them. The commit goes on in `landing`, while the lane writes its next
-/// group; it begins when the one before it has ended.
-pub(super) async fn write(
-    app: &App,
-    prepared: Vec<Awaited>,
-    over: &mut OverQuota,
-    landing: &mut Option<JoinHandle<()>>,
-) {
-    let (mut together, mut alone) = part(prepared, over);
-    while !together.is_empty() {
-        let events: Vec<&Prepared> = together.iter().map(|(event, _)| event).collect();
-        match write_together(app, &events, over).await {
-            Ok(Outcome::Written(written)) => {
-                landed(landing).await;
-                *landing = Some(tokio::spawn(land(app.clone(), written, std::mem::take(&mut together))));
-            }
-            Ok(Outcome::Refused(places)) => {
-                let mut place = 0;
-                let refused = together.extract_if(.., |_| {
-                    place += 1;
-                    places.contains(&(place - 1))
-                });
-                alone.extend(refused);
-            }
-            Err(error) => alone.extend(cannot(&error, &mut together)),
+impl Written {
+    /// Ends it, and tells those who follow.
+    pub(super) async fn commit(self, app: &App) -> sqlx::Result<()> {
+        self.tx.commit().await?;
+        for it in self.followed {
+            it.committed(app);
+        }
+        Ok(())
+    }
+
+    /// Ends it as if it had never been.
+    pub(super) async fn undo(self) {
+        if let Err(error) = self.tx.rollback().await {
+            // Its connection is closed, and the server undoes it.
+            tracing::debug!(%error, "a group's transaction was not rolled back");
         }
     }
-    for (prepared, reply) in alone {
-        let project = prepared.event.project_id;
-        let result = ingest::write_alone(app, prepared).await;
-        if result.as_ref().is_ok_and(|ingested| !ingested.replayed) {
-            over.remove(project);
-        }
-        drop(reply.send(result));
-    }
 }
 
-/// Waits until the commit under way, if any, has ended.
-async fn landed(landing: &mut Option<JoinHandle<()>>) {
-    if let Some(before) = landing.take()
-        && before.await.is_err()
-    {
-        tracing::error!("the end of a transaction panicked");
-    }
-}
-
-/// Commits and answers.
-async fn land(app: App, written: Written, mut events: Vec<Awaited>) {
-    let Written { tx, followed } = written;
-    if let Err(error) = tx.commit().await {
-        drop(followed);
-        for (prepared, reply) in cannot(&error.into(), &mut events) {
-            drop(reply.send(ingest::write_alone(&app, prepared).await));
-        }
-        return;
-    }
-    for it in followed {
-        it.committed(&app);
-    }
-    for (prepared, reply) in events {
-        count(&prepared.event);
-        // Whoever asked may have gone.
-        drop(reply.send(Ok(Ingested { event: prepared.event, replayed: false })));
-    }
-}
-
-/// What to write one by one because it could not be written together: one that the database refuses is found so, and
-/// the end of an outage. A single one that failed has failed.
-fn cannot(error: &anyhow::Error, together: &mut Vec<Awaited>) -> Vec<Awaited> {
-    if together.len() > 1 {
-        tracing::warn!(error = format!("{error:#}"), events = together.len(), "writing events one by one");
-        return std::mem::take(together);
-    }
-    for (_, reply) in together.drain(..) {
-        drop(reply.send(Err(anyhow::anyhow!("{error:#}").into())));
-    }
-    Vec::new()
-}
-
-/// Parts what can be written together from what must be written alone: whatever is twice in the group, and the
-/// direct calls of projects past their quota.
-fn part(prepared: Vec<Awaited>, over: &OverQuota) -> (Vec<Awaited>, Vec<Awaited>) {
-    let mut seen: HashSet<(ProjectId, &'static str, String)> = HashSet::new();
-    prepared.into_iter().partition(|(prepared, _)| {
-        let project = prepared.event.project_id;
-        let key = prepared.idempotency_key.clone().map(|key| ("key", key));
-        let order = prepared.paid_order().map(|order| ("order", order.to_owned()));
-        let id = Some(("id", prepared.event.id.to_string()));
-        // Each is noted, also after one was found twice.
-        let mut is_new = true;
-        for (kind, it) in [key, order, id].into_iter().flatten() {
-            is_new &= seen.insert((project, kind, it));
-        }
-        is_new && (prepared.acknowledged || !over.contains(prepared.day(), project))
-    })
-}
-
-enum Outcome {
+/// What became of a group.
+pub(super) enum Outcome {
+    /// All of it is written, and nothing committed.
     Written(Written),
     /// Nothing was written: the events at these places are not new, or past a quota.
     Refused(HashSet<usize>),
 }
 
-async fn write_together(app: &App, group: &[&Prepared], over: &mut OverQuota) -> anyhow::Result<Outcome> {
+/// Writes events set by set.
+pub(super) async fn write_together(
+    app: &App,
+    group: &[&Prepared],
+    over: &mut OverQuota,
+) -> anyhow::Result<Outcome> {
     let mut tx = app.kept.begin().await?;
     let claims: Vec<_> = group.iter().enumerate().filter_map(|(i, it)| Some((i, it.claim()?))).collect();
     let paid: Vec<_> = group.iter().enumerate().filter(|(_, it)| it.paid_order().is_some()).collect();

@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod gather;
 mod group;
 pub mod ingest;
+mod lane;
 pub mod model;
 pub mod routes;
 pub(crate) mod store;

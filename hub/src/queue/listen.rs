@@ -18,6 +18,7 @@ use crate::webhooks::pull::letters;
 /// What hubs may also tell each other by other means than `NOTIFY`.
 pub(crate) const SHARED_CHANNELS: [&str; 2] = [wake::CHANNEL, letters::CHANNEL];
 
+const DOWN: &str = "the listening connection is down: claiming nothing, trusting no remembered key";
 const RECONNECT: Duration = Duration::from_millis(500);
 
 /// Listens until the program is to stop.
@@ -25,8 +26,11 @@ pub async fn run(app: App) {
     while !app.shutdown.token.is_cancelled() {
         let session = session(&app);
         tokio::select! {
-            result = session => if let Err(error) = result {
-                tracing::error!(%error, "the listening connection is down: claiming nothing, trusting no remembered key");
+            result = session => match result {
+                Err(error) => tracing::error!(%error, "{DOWN}"),
+                // Ended by the other side, or because this hub is to stop.
+                Ok(()) if !app.shutdown.token.is_cancelled() => tracing::error!("{DOWN}"),
+                Ok(()) => {}
             },
             () = app.shutdown.token.cancelled() => return,
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgPool;
+use trastienda_hub::db::kept::Kept;
 use trastienda_hub::queue::members;
 
 use crate::support::{Receiver, TestApp};
@@ -72,4 +73,12 @@ async fn a_hub_that_joins_while_void_leases_are_looked_for_keeps_its_own(pool: P
     let kept = "select count(*) from webhook_deliveries where lease_hub = 7";
     let kept: i64 = sqlx::query_scalar(kept).fetch_one(&pool).await.unwrap();
     assert_eq!(kept, 1, "a lease of a living hub was taken back");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_hub_that_stops_in_a_transaction_keeps_its_rows_from_the_others_for_a_minute(pool: PgPool) {
+    let kept = Kept::new(pool.connect_options().as_ref().clone());
+    let mut lent = kept.lend().await.unwrap();
+    let setting = sqlx::query_scalar::<_, String>("show idle_in_transaction_session_timeout");
+    assert_eq!(setting.fetch_one(&mut *lent).await.unwrap(), "1min");
 }

@@ -1,5 +1,7 @@
 //! Events that share a transaction: each is judged as if it had come alone.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
@@ -127,6 +129,61 @@ async fn one_that_the_database_refuses_holds_up_no_other(pool: PgPool) {
         (0..9).partition(|place| answers[*place].status.as_u16() != 202);
     assert_eq!((refused, stored.len()), (vec![4], 8));
     assert_eq!(answers[4].status, 500);
+}
+
+/// Makes the first commit of several of a project's events fail, once whoever holds the advisory lock 1 lets it.
+const FAIL_ONE_COMMIT: &str = "
+    create sequence commits;
+    create function fail_one_commit() returns trigger language plpgsql as $$
+    begin
+        if new.used - old.used > 1 and nextval('commits') = 1 then
+            perform pg_advisory_xact_lock(1);
+            raise exception 'this commit fails';
+        end if;
+        return null;
+    end $$;
+    create constraint trigger fail_one_commit after update on usage_daily deferrable initially deferred
+        for each row execute function fail_one_commit();
+";
+
+/// Waits until somebody waits for this kind of lock.
+async fn until_waiting(test: &TestApp, pool: &PgPool, lock: &str) {
+    test.until("somebody waits for the lock", async || {
+        let waiting =
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and wait_event = $1
+                           and datname = current_database()";
+        let waiting: i64 = sqlx::query_scalar(waiting).bind(lock).fetch_one(pool).await.unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_commit_that_fails_while_the_next_group_is_written_holds_up_nothing(pool: PgPool) {
+    let test = TestApp::new(pool.clone()).await;
+    let (_, key) = test.project().await;
+    sqlx::raw_sql(FAIL_ONE_COMMIT).execute(&pool).await.unwrap();
+    let mut gate = pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(1)").execute(&mut *gate).await.unwrap();
+    let first = post_together(&test, &pool, &key, (0..6).map(|number| (event(number), None)).collect());
+    let later = async {
+        until_waiting(&test, &pool, "advisory").await;
+        let next = join_all((6..10).map(|number| test.post(&key, "/v1/events", event(number))));
+        let release = async {
+            // The next group is written but for the row that the failing commit still holds.
+            until_waiting(&test, &pool, "transactionid").await;
+            gate.rollback().await.unwrap();
+        };
+        tokio::join!(next, release).0
+    };
+    let answered = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(first, later) }).await;
+    let (first, later) = answered.expect("nobody waits for ever");
+    assert_eq!(statuses(&first), [202; 6]);
+    assert_eq!(statuses(&later), [202; 4]);
+    // The first use, and ten.
+    assert_eq!(test.get(&key, "/v1/project").await.body["usage"]["events"], 11);
+    let failed: i64 = sqlx::query_scalar("select last_value from commits").fetch_one(&pool).await.unwrap();
+    assert!(failed >= 1, "no commit failed");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -57,7 +57,7 @@ const FILLS: [&str; 7] = [
 ];
 
 /// Lists and searches, by what comes after the shop's address; a list's second page is asked for as well.
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 29] = [
     "",
     "/events",
     "/events?type=order.paid",
@@ -68,10 +68,12 @@ const PAGES: [&str; 26] = [
     "/deliveries?status=failed",
     "/deliveries?status=pending",
     "/deliveries?event_type=order.paid",
+    "/deliveries?order_id=A-12345&status=failed",
     "/deliveries?order_id=A-12345",
     "/endpoints",
     "/notifications",
     "/notifications?status=failed",
+    "/notifications?status=pending",
     "/notifications?channel=whatsapp",
     "/notifications?to=c12345@example.com",
     "/notifications?template=shipping",
@@ -79,6 +81,7 @@ const PAGES: [&str; 26] = [
     "/whatsapp",
     "/payments",
     "/payments?status=failed",
+    "/payments?status=pending",
     "/payments?provider=manual",
     "/payments?order_id=A-12345",
     "/cases?status=open",

@@ -17,7 +17,6 @@ mod hub_memory;
 mod hung_up_callers;
 mod installed;
 mod leftovers;
-mod logs;
 mod mail_hub_killed;
 mod master_key;
 mod migrations;

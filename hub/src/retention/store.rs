@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// Takes the lock for as long as the transaction lasts, unless another has it. The transaction may do nothing for long
 /// while others do the work.
 pub(super) async fn try_lock(conn: &mut PgConnection, key: i64) -> sqlx::Result<bool> {
-    sqlx::query!("set local idle_in_transaction_session_timeout = 0").execute(&mut *conn).await?;
+    sqlx::raw_sql("set local idle_in_transaction_session_timeout = 0").execute(&mut *conn).await?;
     sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "taken!""#, key).fetch_one(conn).await
 }
 

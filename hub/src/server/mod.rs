@@ -11,6 +11,7 @@
 //!
 //! What it does not do: limit connections by address. Behind a proxy all have the same.
 
+mod held;
 pub mod overload;
 mod paced;
 mod patient;

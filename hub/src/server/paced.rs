@@ -1,15 +1,14 @@
-//! Bodies: a request's that must keep a pace, and an answer's that says when it is over.
+//! A request's body, which must keep a pace.
 
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::Limits;
-use super::patient::{Exchange, Pace, timed_out};
+use super::patient::{Pace, timed_out};
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,45 +73,5 @@ impl HttpBody for Paced {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// An answer's body. When it is gone, so is the request.
-pub(super) struct Held {
-    body: Body,
-    exchange: Option<Arc<Exchange>>,
-}
-
-impl Held {
-    pub(super) fn new(body: Body, exchange: Option<Arc<Exchange>>) -> Self {
-        Self { body, exchange }
-    }
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.end();
-        }
     }
 }

@@ -19,17 +19,24 @@ use super::Limits;
 #[derive(Debug, Default)]
 pub(super) struct Exchange(AtomicBool);
 
-impl Exchange {
-    pub(super) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// A request that is under way until this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Exchange>);
 
-    pub(super) fn end(&self) {
-        self.0.store(false, Ordering::Relaxed);
+impl Exchange {
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.0.store(true, Ordering::Relaxed);
+        UnderWay(self.clone())
     }
 
     fn is_under_way(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
     }
 }
 

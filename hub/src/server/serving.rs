@@ -19,9 +19,10 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::Limits;
+use super::held::Held;
 use super::overload::OverLimit;
-use super::paced::{Held, Paced};
-use super::patient::{Exchange, Patient};
+use super::paced::Paced;
+use super::patient::{Exchange, Patient, UnderWay};
 use super::tls::Tls;
 
 /// Bytes of a request's line and fields.
@@ -86,10 +87,10 @@ impl Serving {
         let exchange = Arc::new(Exchange::default());
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange.clone()));
         let service = service_fn(|request: Request<Incoming>| {
-            exchange.begin();
-            let caller = Caller { address, is_over, exchange: Some(exchange.clone()) };
+            let caller = Caller { address, is_over };
+            let under_way = Some(exchange.begin());
             // In a box: a connection that waits for its next request does not keep room for one.
-            Box::pin(answer(self.router.clone(), self.limits, request, caller))
+            Box::pin(answer(self.router.clone(), self.limits, request, caller, under_way))
         });
         let mut builder = self.http1.clone();
         builder.keep_alive(!is_over);
@@ -110,12 +111,12 @@ impl Serving {
     ) -> anyhow::Result<()> {
         // Its frames interleave requests: a head's time is bounded by the answer to its pings.
         let exchange = Arc::new(Exchange::default());
-        exchange.begin();
+        let _under_way = exchange.begin();
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange));
         let (router, limits) = (self.router.clone(), self.limits);
-        let caller = Caller { address, is_over, exchange: None };
+        let caller = Caller { address, is_over };
         let service = service_fn(move |request: Request<Incoming>| {
-            answer(router.clone(), limits, request, caller.clone())
+            answer(router.clone(), limits, request, caller, None)
         });
         let mut connection = std::pin::pin!(self.http2.serve_connection(io, service));
         tokio::select! {
@@ -127,12 +128,10 @@ impl Serving {
 }
 
 /// Whose request it is.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Caller {
     address: SocketAddr,
     is_over: bool,
-    /// What its connection is told of the request's end.
-    exchange: Option<Arc<Exchange>>,
 }
 
 async fn answer(
@@ -140,14 +139,15 @@ async fn answer(
     limits: Limits,
     request: Request<Incoming>,
     caller: Caller,
-) -> Result<Response<Held>, Infallible> {
+    under_way: Option<UnderWay>,
+) -> Result<Response<Held<Option<UnderWay>>>, Infallible> {
     let mut request = request.map(|body| Body::new(Paced::new(body, limits)));
     request.extensions_mut().insert(ConnectInfo(caller.address));
     if caller.is_over {
         request.extensions_mut().insert(OverLimit);
     }
     let response = router.oneshot(request).await?;
-    Ok(response.map(|body| Held::new(body, caller.exchange)))
+    Ok(response.map(|body| Held::new(body, under_way)))
 }
 
 async fn end(heard: &mut watch::Receiver<bool>) {

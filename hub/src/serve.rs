@@ -29,6 +29,8 @@ const METRICS_CONNECTIONS: usize = 64;
 
 /// How often, in seconds, a hub says that it runs.
 const HEARTBEAT: u64 = 5;
+/// Seconds between two times that freed memory is given back: a burst's, and that of the start.
+const GIVE_BACK: u64 = 10;
 
 /// Runs the hub until it is told to stop.
 pub async fn run(config: Config, store_config: &StoreConfig) -> anyhow::Result<()> {
@@ -167,6 +169,9 @@ async fn housekeeping(app: App) {
             if let Err(error) = queue::members::delete_gone(&app.db).await {
                 tracing::error!(%error, "gone hubs were not forgotten");
             }
+        }
+        if seconds.is_multiple_of(GIVE_BACK) {
+            memory::give_back_freed();
         }
         seconds += 1;
         tokio::select! {

@@ -271,8 +271,14 @@ async fn database(conn: &mut PgConnection, seen: &mut Seen) -> anyhow::Result<()
 }
 
 fn disk(now: Now<'_>, seen: &mut Seen) {
-    let Some(free) = now.data_dir.and_then(free_percent) else { return };
-    let is_full = free < i64::from(now.settings.threshold(&kinds::DISK_FULL));
+    if let Some(free) = now.data_dir.and_then(free_percent) {
+        free_of_disk(free, now.settings.threshold(&kinds::DISK_FULL).into(), seen);
+    }
+}
+
+/// So much of the disk is free, and so much is to be, in percent.
+fn free_of_disk(free: i64, least: i64, seen: &mut Seen) {
+    let is_full = free < least;
     // Each hub has a disk of its own, and each looks at its own.
     let subject = format!("disk:{}", host());
     let details = json!({"host": host(), "percent": free});
@@ -289,4 +295,25 @@ fn free_percent(directory: &Path) -> Option<i64> {
 /// This machine's name, for what each hub sees by itself.
 pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_full_below_its_least_and_known_either_way() {
+        for (free, is_full) in [(9, true), (10, false), (100, false), (0, true)] {
+            let mut seen = Seen::default();
+            free_of_disk(free, 10, &mut seen);
+            let found: Vec<_> =
+                seen.findings.iter().map(|it| (it.kind.name, it.details["percent"].clone())).collect();
+            let expected = is_full.then(|| (kinds::DISK_FULL.name, json!(free)));
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{free}");
+            assert!(seen.would_have_seen(&kinds::DISK_FULL, &format!("disk:{}", host())), "{free}");
+        }
+        let free = free_percent(Path::new("/")).unwrap();
+        assert!((0..=100).contains(&free), "{free}");
+        assert_eq!(free_percent(Path::new("/no/such/directory")), None);
+    }
 }

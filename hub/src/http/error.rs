@@ -100,12 +100,20 @@ impl From<anyhow::Error> for Error {
     }
 }
 
+/// The SQLSTATE of a text with a NUL in it.
+const CHARACTER_NOT_IN_REPERTOIRE: &str = "22021";
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
                 tracing::error!(%error, "the database does not answer");
                 Self::Unavailable("the database")
+            }
+            // No text of PostgreSQL's holds it, so nothing has such a name, and nothing can be given one.
+            sqlx::Error::Database(error) if error.code().as_deref() == Some(CHARACTER_NOT_IN_REPERTOIRE) => {
+                let detail = "the address or a value in it holds the NUL character, which no text here can";
+                Problem::new(400, "bad_request", "Bad request", detail).into()
             }
             other => Self::Internal(other.into()),
         }

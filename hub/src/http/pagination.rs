@@ -68,7 +68,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
         let Query(mut filters) = Query::<HashMap<String, String>>::from_request_parts(parts, state)
             .await
             .map_err(|error| Error::field("", format!("the query could not be read: {error}")))?;
-        let mut errors = Vec::new();
+        // PostgreSQL's text holds none, so nothing is found by it either.
+        let nul = filters.iter().filter(|(_, value)| value.contains('\0'));
+        let mut errors: Vec<_> = nul
+            .map(|(name, _)| FieldError::new(format!("?{name}"), "must not contain the NUL character"))
+            .collect();
         let limit = match filters.remove("limit").map(|text| text.parse::<i64>()) {
             None => LIMIT_DEFAULT,
             Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,

@@ -67,7 +67,21 @@ impl Serving {
         is_over: bool,
         heard: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        let Some(tls) = &self.tls else { return self.http1(stream, address, is_over, heard).await };
+        match &self.tls {
+            None => self.http1(stream, address, is_over, heard).await,
+            // In a box: a connection without TLS does not keep room for what TLS and HTTP/2 need.
+            Some(tls) => Box::pin(self.tls(tls, stream, address, is_over, heard)).await,
+        }
+    }
+
+    async fn tls(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        address: SocketAddr,
+        is_over: bool,
+        heard: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
         let handshake = tokio::time::timeout(self.limits.head, tls.acceptor().accept(stream)).await;
         let stream = handshake.inspect_err(|_| super::patient::timed_out("handshake"))??;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {

@@ -268,6 +268,75 @@ async fn a_database_that_does_not_answer_is_told_from_memory_and_so_is_its_retur
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_database_whose_disk_is_full_is_told_by_its_own_name(pool: PgPool) {
+    let (smtp, receiver) = (SmtpServer::start().await, Receiver::start().await);
+    let test = TestApp::with(pool, told(&smtp, &receiver)).await;
+    let mut watch = Watch::new(&test.app);
+    watch.look().await;
+    // It reads, and writes nothing any more.
+    let full = "create function full_disk() returns trigger language plpgsql as $$
+            begin raise exception 'could not extend file' using errcode = 'disk_full'; end $$;
+        create trigger full_disk before update on alert_settings for each statement execute function full_disk()";
+    sqlx::raw_sql(full).execute(&test.app.db).await.unwrap();
+    watch.look().await;
+    assert_eq!(posted(&receiver), [], "it may be a moment's matter");
+    test.clock.advance(TimeDelta::seconds(61));
+    watch.look().await;
+    watch.look().await;
+    assert_eq!(posted(&receiver), pairs(&[("alert.opened", "disk_full")]));
+    assert_eq!(receiver.received()[0].json()["data"]["details"]["what"], "refused");
+    assert_eq!(smtp.mails().len(), 1);
+
+    sqlx::raw_sql("drop trigger full_disk on alert_settings").execute(&test.app.db).await.unwrap();
+    test.clock.advance(TimeDelta::seconds(30));
+    watch.look().await;
+    until_posted(&test, &receiver, &[("alert.opened", "disk_full"), ("alert.recovered", "disk_full")]).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_mail_server_of_the_operator_s_that_refuses_everybody_is_told(pool: PgPool) {
+    let (smtp, receiver) = (SmtpServer::start().await, Receiver::start().await);
+    let test = TestApp::with(pool, told(&smtp, &receiver)).await;
+    let (project, key) = test.project().await;
+    let message = json!({"channel": "whatsapp", "to": "+5491123456789", "text": "¡Hola!"});
+    let message = test.post(&key, "/v1/notifications", message).await.id();
+    let attempt = async |server: &str, status: &str, code: Option<i32>| {
+        let statement = "insert into notification_attempts
+                (project_id, id, notification_id, attempt, status, server, response_code, duration_ms, created_at)
+            values ($1::text::uuid, $2, $3::text::uuid, 1, $4, $5, $6, 1, now())";
+        sqlx::query(statement)
+            .bind(project.strip_prefix("prj_").unwrap())
+            .bind(test.app.ids.uuid(test.now()))
+            .bind(message.strip_prefix("ntf_").unwrap())
+            .bind(status)
+            .bind(server)
+            .bind(code)
+            .execute(&test.app.db)
+            .await
+            .unwrap();
+    };
+    // One that refuses one address is not to blame, nor one that took something meanwhile.
+    for _ in 0..6 {
+        attempt("down.example.com", "failed", None).await;
+        attempt("strict.example.com", "failed", Some(550)).await;
+        attempt("slow.example.com", "failed", Some(451)).await;
+    }
+    attempt("slow.example.com", "sent", Some(250)).await;
+    let mut watch = Watch::new(&test.app);
+    watch.look().await;
+    until_posted(&test, &receiver, &[("alert.opened", "mail_account_failing")]).await;
+    let details = &receiver.received()[0].json()["data"]["details"];
+    assert_eq!((&details["name"], &details["failures"]), (&json!("down.example.com"), &json!(6)));
+
+    attempt("down.example.com", "sent", Some(250)).await;
+    watch.look().await;
+    test.clock.advance(TimeDelta::minutes(3));
+    watch.look().await;
+    let both = [("alert.opened", "mail_account_failing"), ("alert.recovered", "mail_account_failing")];
+    until_posted(&test, &receiver, &both).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_webhook_that_fails_is_tried_again_with_the_same_id(pool: PgPool) {
     let (smtp, receiver) = (SmtpServer::start().await, Receiver::start().await);
     let test = TestApp::with(pool, told(&smtp, &receiver)).await;

@@ -96,3 +96,29 @@ async fn an_idempotency_key_must_be_printable(pool: PgPool) {
         test.send("POST", "/v1/events", &[("x-api-key", &key), ("idempotency-key", &long)], "{}").await;
     assert_eq!((answer.status.as_u16(), answer.code()), (400, "invalid_idempotency_key"));
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_nul_in_a_path_or_a_query_is_refused_and_no_failure(pool: PgPool) {
+    let test = TestApp::new(pool).await;
+    let (_, key) = test.project().await;
+    let listed = test.get(&key, "/v1/events?order_id=A%00").await;
+    assert_eq!((listed.status.as_u16(), listed.pointers()), (422, vec!["?order_id"]));
+    let document = test.send("GET", "/openapi.json", &[], "").await;
+    let paths = document.body["paths"].as_object().unwrap();
+    let mut tried = 0;
+    for (path, methods) in paths.iter().filter(|(path, _)| path.contains('{')) {
+        let pieces = path.split('/').map(|piece| if piece.starts_with('{') { "a%00b" } else { piece });
+        let address = pieces.collect::<Vec<_>>().join("/");
+        for method in methods.as_object().unwrap().keys() {
+            let method = method.to_uppercase();
+            let answer = if path.starts_with("/admin/") {
+                test.admin(&method, &address, json!({})).await
+            } else {
+                test.send(&method, &address, &[("x-api-key", &key)], "{}").await
+            };
+            assert!(answer.status.is_client_error(), "{method} {path}: {answer:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "only {tried} addresses have parameters");
+}

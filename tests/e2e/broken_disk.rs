@@ -60,3 +60,50 @@ async fn a_disk_that_fails_refuses_calls_and_what_it_takes_afterwards_outlives_a
     agent.stop().await?;
     hub.stop().await
 }
+
+#[tokio::test]
+async fn what_the_hub_took_is_kept_until_its_answer_is_on_disk() -> anyhow::Result<()> {
+    const CALLS: usize = 3;
+    let directory = Directory::new()?;
+    let mut hub = Hub::start_alone(&directory).await?;
+    let project = hub.create_project("Remojo", "remojo.example.com").await?;
+    let files = directory.path("buffer");
+    std::fs::create_dir(&files)?;
+    let layer = Layer::new(&directory.path("layer"), &files).await?;
+    let mut settings = layer.environment();
+    settings.push(("TRASTIENDA_AGENT_DATA_DIR", files.display().to_string()));
+    let mut agent = Agent::start_with(&directory, "unrecorded", &hub.url, &project, settings).await?;
+    // Whose buffer it is, is written when the hub is first reached.
+    assert_eq!(post(&agent, 0).await?.0, 202);
+    agent.until_drained().await?;
+    hub.kill().await?;
+    for number in 1..=CALLS {
+        assert_eq!(post(&agent, number).await?.0, 202);
+    }
+    // The hub takes them, and the agent cannot write that down.
+    layer.set_fault(DiskFault::Writes)?;
+    hub.restart(&directory).await?;
+    let taken = async |hub: &Hub| {
+        let listed = hub.get(&project, "/v1/events?limit=200").await?;
+        anyhow::Ok(listed["data"].as_array().map_or(0, Vec::len))
+    };
+    until("the hub has them", async || Ok((taken(&hub).await? == 1 + CALLS).then_some(()))).await?;
+    until("the agent could not write the answer", async || {
+        let logs = directory.logs()?;
+        let told = |text: &str| text.contains("the forwarder could not use the buffer; everything is kept");
+        Ok(logs.iter().any(|(_, text)| told(text)).then_some(()))
+    })
+    .await?;
+    agent.kill().await?;
+    hub.kill().await?;
+    layer.set_fault(DiskFault::None)?;
+    agent.restart(&directory).await?;
+    assert_eq!(agent.status().await?["buffered"], CALLS);
+    // Sent again under the same ids, they are known there.
+    hub.restart(&directory).await?;
+    agent.until_drained().await?;
+    assert_eq!(taken(&hub).await?, 1 + CALLS);
+    assert_eq!(agent.status().await?["dead_letters"], 0);
+    agent.stop().await?;
+    hub.stop().await
+}

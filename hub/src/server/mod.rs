@@ -18,7 +18,6 @@ mod patient;
 mod serving;
 pub mod tls;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use self::serving::Serving;
+use self::serving::{Caller, Serving};
 use self::tls::Tls;
 
 pub use self::paced::is_too_slow;
@@ -105,7 +104,7 @@ pub async fn serve(
         let (serving, heard) = (serving.clone(), heard.clone());
         tokio::spawn(async move {
             let gauge = Open::count();
-            serve_one(&serving, stream, address, is_over, heard).await;
+            serve_one(&serving, stream, Caller { address, is_over }, heard).await;
             drop((gauge, place));
         });
     }
@@ -114,16 +113,10 @@ pub async fn serve(
     ending.closed().await;
 }
 
-async fn serve_one(
-    serving: &Serving,
-    stream: TcpStream,
-    address: SocketAddr,
-    is_over: bool,
-    heard: watch::Receiver<bool>,
-) {
+async fn serve_one(serving: &Serving, stream: TcpStream, caller: Caller, heard: watch::Receiver<bool>) {
     // An answer is written as a whole: nothing is gained by waiting for more of it.
     let _ = stream.set_nodelay(true);
-    if let Err(error) = serving.run(stream, address, is_over, heard).await {
+    if let Err(error) = serving.run(stream, caller, heard).await {
         // The caller's fault or the network's: nobody here can do anything about it.
         tracing::trace!(%error, "a connection ended early");
     }

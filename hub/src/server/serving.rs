@@ -63,14 +63,13 @@ impl Serving {
     pub(super) async fn run(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
-        is_over: bool,
+        caller: Caller,
         heard: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         match &self.tls {
-            None => self.http1(stream, address, is_over, heard).await,
+            None => self.http1(stream, caller, heard).await,
             // In a box: a connection without TLS does not keep room for what TLS and HTTP/2 need.
-            Some(tls) => Box::pin(self.tls(tls, stream, address, is_over, heard)).await,
+            Some(tls) => Box::pin(self.tls(tls, stream, caller, heard)).await,
         }
     }
 
@@ -78,36 +77,33 @@ impl Serving {
         &self,
         tls: &Tls,
         stream: TcpStream,
-        address: SocketAddr,
-        is_over: bool,
+        caller: Caller,
         heard: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let handshake = tokio::time::timeout(self.limits.head, tls.acceptor().accept(stream)).await;
         let stream = handshake.inspect_err(|_| super::patient::timed_out("handshake"))??;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
-            self.http2(stream, address, is_over, heard).await
+            self.http2(stream, caller, heard).await
         } else {
-            self.http1(stream, address, is_over, heard).await
+            self.http1(stream, caller, heard).await
         }
     }
 
     async fn http1(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
-        address: SocketAddr,
-        is_over: bool,
+        caller: Caller,
         mut heard: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let exchange = Arc::new(Exchange::default());
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange.clone()));
         let service = service_fn(|request: Request<Incoming>| {
-            let caller = Caller { address, is_over };
             let under_way = Some(exchange.begin());
             // In a box: a connection that waits for its next request does not keep room for one.
             Box::pin(answer(self.router.clone(), self.limits, request, caller, under_way))
         });
         let mut builder = self.http1.clone();
-        builder.keep_alive(!is_over);
+        builder.keep_alive(!caller.is_over);
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         tokio::select! {
             result = connection.as_mut() => return Ok(result?),
@@ -119,8 +115,7 @@ impl Serving {
     async fn http2(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-        address: SocketAddr,
-        is_over: bool,
+        caller: Caller,
         mut heard: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         // Its frames interleave requests: a head's time is bounded by the answer to its pings.
@@ -128,7 +123,6 @@ impl Serving {
         let _under_way = exchange.begin();
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange));
         let (router, limits) = (self.router.clone(), self.limits);
-        let caller = Caller { address, is_over };
         let service = service_fn(move |request: Request<Incoming>| {
             answer(router.clone(), limits, request, caller, None)
         });
@@ -143,9 +137,10 @@ impl Serving {
 
 /// Whose request it is.
 #[derive(Clone, Copy)]
-struct Caller {
-    address: SocketAddr,
-    is_over: bool,
+pub(super) struct Caller {
+    pub(super) address: SocketAddr,
+    /// Whether its connection is one more than there may be.
+    pub(super) is_over: bool,
 }
 
 async fn answer(

@@ -1,10 +1,12 @@
 //! What five million calls that wait cost those that come, and those that leave.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use e2e::Stack;
+use serde_json::json;
 
 use crate::calls::{NATIVE, buffered, line, set};
 use crate::report::say;
@@ -38,6 +40,9 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
         }
         stack.hub.restart(&stack.directory).await?;
         found.push((call, drain(&stack).await?));
+        if depth > 0 {
+            start_damaged(&mut stack, &data).await?;
+        }
     }
     if let [(call, rate), (deep_call, deep_rate)] = found[..] {
         say(&format!(
@@ -77,6 +82,22 @@ async fn refill(stack: &mut Stack, data: &Path, rows: u64) -> anyhow::Result<()>
     connection.close().map_err(|(_, error)| error)?;
     stack.agent.restart(&stack.directory).await?;
     ensure!(buffered(stack).await? == rows, "the buffer was not filled");
+    Ok(())
+}
+
+/// How long after its start the agent takes a call, with the first page of a deep buffer destroyed.
+async fn start_damaged(stack: &mut Stack, data: &Path) -> anyhow::Result<()> {
+    stack.hub.kill().await?;
+    stack.agent.pause().await?;
+    let file = std::fs::OpenOptions::new().write(true).open(data.join("buffer.db"))?;
+    let mebibytes = file.metadata()?.len() >> 20;
+    file.write_all_at(&[0xa5; 4096], 0)?;
+    let begun = Instant::now();
+    stack.agent.restart(&stack.directory).await?;
+    let (status, answer) = stack.agent.post("/v1/events", &json!({"type": "bench.taken", "data": {}})).await?;
+    ensure!(status == 202, "{status}: {answer}");
+    let took = begun.elapsed().as_millis();
+    say(&format!("  started on a damaged buffer of {mebibytes} MiB: the first call is taken after {took} ms"));
     Ok(())
 }
 

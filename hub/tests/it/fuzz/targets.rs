@@ -270,14 +270,22 @@ impl Door {
             return Err(format!("{status} is no problem document: {problem}"));
         }
         let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        // Where, without the numbers of a list.
+        // Where, without the numbers of a list and the names that the hub does not know: of those there is no end.
+        let name = |part: &str| match part {
+            part if part.bytes().all(|c| c.is_ascii_digit()) => String::new(),
+            part if target.words.iter().any(|word| word.contains(part)) => part.to_owned(),
+            _ => "?".to_owned(),
+        };
         let places = errors.iter().map(|error| {
             let pointer = error["pointer"].as_str().unwrap_or_default();
-            pointer.replace(|c: char| c.is_ascii_digit(), "")
+            let place: Vec<String> = pointer.split('/').map(name).collect();
+            place.join("/")
                 + error["message"].as_str().unwrap_or_default().split(' ').next().unwrap_or_default()
         });
-        let mut places: Vec<String> = places.take(4).collect();
+        let mut places: Vec<String> = places.collect();
         places.sort();
+        places.dedup();
+        places.truncate(4);
         Ok(format!("{status} {} {}", problem["code"], places.join(" ")))
     }
 }

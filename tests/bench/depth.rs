@@ -94,10 +94,13 @@ async fn start_damaged(stack: &mut Stack, data: &Path) -> anyhow::Result<()> {
     file.write_all_at(&[0xa5; 4096], 0)?;
     let begun = Instant::now();
     stack.agent.restart(&stack.directory).await?;
-    let (status, answer) = stack.agent.post("/v1/events", &json!({"type": "bench.taken", "data": {}})).await?;
+    let (status, answer) =
+        stack.agent.post("/v1/events", &json!({"type": "bench.taken", "data": {}})).await?;
     ensure!(status == 202, "{status}: {answer}");
     let took = begun.elapsed().as_millis();
-    say(&format!("  started on a damaged buffer of {mebibytes} MiB: the first call is taken after {took} ms"));
+    say(&format!(
+        "  started on a damaged buffer of {mebibytes} MiB: the first call is taken after {took} ms"
+    ));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Each operation stands or falls alone, and each was already acknowledged to the shop: what the rules refuse
 //! here is recorded too, listed and counted.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,9 +23,11 @@ use crate::app::App;
 use crate::events::ingest::{self, Ingest, Ingested};
 use crate::events::model::EventAccepted;
 use crate::http::auth::Caller;
-use crate::http::{Error, Result, body};
+use crate::http::body::{self, overloaded};
+use crate::http::{Error, Result};
 use crate::projects::model::ProjectContext;
-use crate::{notifications, payments};
+use crate::server::budget::{Share, Shared};
+use crate::{notifications, payments, server};
 
 /// Operations that are under way at once.
 const TOGETHER: usize = 64;
@@ -44,9 +46,10 @@ async fn batch(State(app): State<App>, caller: Caller, request: Request) -> Resu
         .and_then(|value| value.to_str().ok())
         .unwrap_or("identity");
     let encoding = encoding.trim().to_ascii_lowercase();
+    let share = request.extensions().get::<Arc<Share>>().cloned();
     let bytes = body::read(request.into_body(), BATCH_MAX).await?;
     // Inflating up to 16 MiB is work for a blocking thread.
-    let parsed = tokio::task::spawn_blocking(move || body::parse(&inflate(&encoding, bytes)?));
+    let parsed = tokio::task::spawn_blocking(move || body::parse(&inflate(&encoding, bytes, share)?));
     let mut document = parsed.await.map_err(|error| Error::Internal(error.into()))??;
     let operations = operations(&mut document)?;
     // A caller who hangs up cuts nothing.
@@ -65,32 +68,30 @@ async fn batch(State(app): State<App>, caller: Caller, request: Request) -> Resu
     Ok(Json(BatchResults { results }))
 }
 
-fn inflate(encoding: &str, bytes: bytes::Bytes) -> Result<bytes::Bytes> {
-    let limit = BATCH_MAX as u64 + 1;
-    let mut inflated = Vec::new();
-    let read = match encoding {
+fn inflate(encoding: &str, bytes: bytes::Bytes, share: Option<Arc<Share>>) -> Result<bytes::Bytes> {
+    let reader: Box<dyn Read + '_> = match encoding {
         "identity" | "" => return Ok(bytes),
-        "zstd" => {
-            zstd::Decoder::new(&*bytes).and_then(|decoder| decoder.take(limit).read_to_end(&mut inflated))
-        }
-        "gzip" => flate2::read::MultiGzDecoder::new(&*bytes).take(limit).read_to_end(&mut inflated),
+        "zstd" => Box::new(zstd::Decoder::new(&*bytes).map_err(|error| not_inflated(&error))?),
+        "gzip" => Box::new(flate2::read::MultiGzDecoder::new(&*bytes)),
         other => {
             let detail =
                 format!("`Content-Encoding: {other}` is not known here: send `zstd`, `gzip` or none");
             return Err(Problem::new(415, "unsupported_encoding", "Unsupported encoding", detail).into());
         }
     };
-    match read {
+    let mut inflated = Vec::new();
+    let limit = BATCH_MAX as u64 + 1;
+    match Shared::new(reader, share).take(limit).read_to_end(&mut inflated) {
         Ok(_) if inflated.len() > BATCH_MAX => Err(Problem::too_large(BATCH_MAX).into()),
         Ok(_) => Ok(inflated.into()),
-        Err(error) => Err(Problem::new(
-            400,
-            "invalid_encoding",
-            "Invalid encoding",
-            format!("the body cannot be inflated: {error}"),
-        )
-        .into()),
+        Err(error) if server::is_too_much(&error) => Err(overloaded()),
+        Err(error) => Err(not_inflated(&error)),
     }
+}
+
+fn not_inflated(error: &std::io::Error) -> Error {
+    let detail = format!("the body cannot be inflated: {error}");
+    Problem::new(400, "invalid_encoding", "Invalid encoding", detail).into()
 }
 
 fn operations(document: &mut Value) -> Result<Vec<Value>> {

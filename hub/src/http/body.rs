@@ -8,7 +8,7 @@ use trastienda_protocol::limits::BODY_MAX;
 use trastienda_protocol::problem::Problem;
 
 use super::{Error, Result};
-use crate::server::is_too_slow;
+use crate::server::{is_too_much, is_too_slow};
 
 /// A JSON body of at most `MAX` bytes, not yet checked against its fields.
 pub struct JsonBody<const MAX: usize = BODY_MAX>(pub Value);
@@ -31,6 +31,7 @@ pub async fn read(body: Body, max: usize) -> Result<bytes::Bytes> {
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Problem::too_large(max).into())
         }
+        Err(error) if is_too_much(&*error) => Err(overloaded()),
         Err(error) if is_too_slow(&*error) => {
             let detail = "the body came too slowly";
             Err(Problem::new(408, "request_timeout", "Request timeout", detail).into())
@@ -43,6 +44,12 @@ pub async fn read(body: Body, max: usize) -> Result<bytes::Bytes> {
         )
         .into()),
     }
+}
+
+/// There is no room for a body, or for what it inflates to.
+pub fn overloaded() -> Error {
+    metrics::counter!("trastienda_http_overloaded_total", "limit" => "bodies").increment(1);
+    Error::Overloaded
 }
 
 /// Reads bytes as JSON.

@@ -6,11 +6,13 @@
 //!   count: agents' long polls. `/healthz`, `/readyz` and `/metrics` answer however many there are.
 //! - A caller has a time for a request's head, and a pace to keep for its body and for reading the answer ([`patient`], [`paced`]). Neither
 //!   runs while nobody has anything to send: a long poll or a stream may be silent for as long as it likes.
+//! - Bodies that are read at once have a budget of memory ([`budget`]): past it a large one is told 503, small ones go on.
 //! - Heads are limited in size and number of fields: 431. Bodies are by their route: 413.
 //! - With certificates it speaks TLS ([`tls`]), HTTP/2 where the client offers it; without, HTTP/1.1 and nothing else.
 //!
 //! What it does not do: limit connections by address. Behind a proxy all have the same.
 
+pub mod budget;
 mod held;
 pub mod overload;
 mod paced;
@@ -28,7 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use self::serving::{Caller, Serving};
 use self::tls::Tls;
 
-pub use self::paced::is_too_slow;
+pub use self::paced::{is_too_much, is_too_slow};
 
 /// Connections that are told of the overload at once; more are closed unheard.
 const RESERVE: usize = 64;
@@ -42,6 +44,8 @@ pub struct Limits {
     pub connections: usize,
     /// Requests at once, without those that wait.
     pub requests: usize,
+    /// Bytes of large bodies that are read or worked at, at once.
+    pub bodies: usize,
     /// Time for a request's head, from its first byte on, and for a TLS handshake.
     pub head: Duration,
     /// How long a connection may be idle between requests, or before the first. Longer than proxies keep theirs (nginx a
@@ -58,6 +62,7 @@ impl Default for Limits {
         Self {
             connections: 4_096,
             requests: 512,
+            bodies: 64 * 1024 * 1024,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(3),
             patience: Duration::from_secs(30),

@@ -1,13 +1,15 @@
-//! A request's body, which must keep a pace.
+//! A request's body, which must keep a pace and find room.
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::Limits;
+use super::budget::{Share, TooMuch};
 use super::patient::{Pace, timed_out};
 
 /// Why a body was not read to its end.
@@ -17,9 +19,25 @@ struct TooSlow;
 
 /// Whether an error of reading a body is that it came too slowly.
 pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
+    is_caused_by::<TooSlow>(error)
+}
+
+/// Whether an error of reading a body is that the hub has no room for it now.
+pub fn is_too_much(error: &(dyn Error + 'static)) -> bool {
+    is_caused_by::<TooMuch>(error)
+}
+
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<TooSlow>() {
+        if error.is::<E>() {
+            return true;
+        }
+        // One of input and output is asked for what it holds, not for the cause of that.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(held) = held
+            && held.is::<E>()
+        {
             return true;
         }
         cause = error.source();
@@ -27,17 +45,18 @@ pub fn is_too_slow(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// A request's body, for which its caller has a pace to keep.
+/// A request's body, for which its caller has a pace to keep and the hub must have room.
 pub(super) struct Paced {
     body: Incoming,
     limits: Limits,
+    share: Arc<Share>,
     /// From the first time that it was waited for.
     pace: Option<Pace>,
 }
 
 impl Paced {
-    pub(super) fn new(body: Incoming, limits: Limits) -> Self {
-        Self { body, limits, pace: None }
+    pub(super) fn new(body: Incoming, limits: Limits, share: Arc<Share>) -> Self {
+        Self { body, limits, share, pace: None }
     }
 }
 
@@ -52,8 +71,14 @@ impl HttpBody for Paced {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                if let (Some(Ok(frame)), Some(pace)) = (&frame, &mut this.pace) {
-                    pace.passed(frame.data_ref().map_or(0, Bytes::len));
+                if let Some(Ok(frame)) = &frame {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    if !this.share.take(bytes) {
+                        return Poll::Ready(Some(Err(TooMuch.into())));
+                    }
+                    if let Some(pace) = &mut this.pace {
+                        pace.passed(bytes);
+                    }
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }

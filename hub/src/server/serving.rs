@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::Limits;
+use super::budget::{Budget, Share};
 use super::held::Held;
 use super::overload::OverLimit;
 use super::paced::Paced;
@@ -34,6 +35,7 @@ const STREAMS_MAX: u32 = 128;
 pub(super) struct Serving {
     router: Router,
     limits: Limits,
+    budget: Arc<Budget>,
     tls: Option<Arc<Tls>>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -56,7 +58,7 @@ impl Serving {
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(limits.idle / 3)
             .keep_alive_timeout(limits.patience);
-        Self { router, limits, tls, http1, http2 }
+        Self { router, limits, budget: Budget::new(limits.bodies), tls, http1, http2 }
     }
 
     /// Serves a connection until it ends. One that is over the limit gets one answer.
@@ -89,6 +91,10 @@ impl Serving {
         }
     }
 
+    fn room(&self) -> Room {
+        Room { router: self.router.clone(), limits: self.limits, share: self.budget.share() }
+    }
+
     async fn http1(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -100,7 +106,7 @@ impl Serving {
         let service = service_fn(|request: Request<Incoming>| {
             let under_way = Some(exchange.begin());
             // In a box: a connection that waits for its next request does not keep room for one.
-            Box::pin(answer(self.router.clone(), self.limits, request, caller, under_way))
+            Box::pin(answer(self.room(), request, caller, under_way))
         });
         let mut builder = self.http1.clone();
         builder.keep_alive(!caller.is_over);
@@ -122,10 +128,7 @@ impl Serving {
         let exchange = Arc::new(Exchange::default());
         let _under_way = exchange.begin();
         let io = TokioIo::new(Patient::new(stream, self.limits, exchange));
-        let (router, limits) = (self.router.clone(), self.limits);
-        let service = service_fn(move |request: Request<Incoming>| {
-            answer(router.clone(), limits, request, caller, None)
-        });
+        let service = service_fn(|request: Request<Incoming>| answer(self.room(), request, caller, None));
         let mut connection = std::pin::pin!(self.http2.serve_connection(io, service));
         tokio::select! {
             result = connection.as_mut() => return result.context("HTTP/2"),
@@ -143,19 +146,29 @@ pub(super) struct Caller {
     pub(super) is_over: bool,
 }
 
-async fn answer(
+/// What a request is answered with.
+struct Room {
     router: Router,
     limits: Limits,
+    share: Arc<Share>,
+}
+
+async fn answer(
+    room: Room,
     request: Request<Incoming>,
     caller: Caller,
     under_way: Option<UnderWay>,
 ) -> Result<Response<Held<Option<UnderWay>>>, Infallible> {
-    let mut request = request.map(|body| Body::new(Paced::new(body, limits)));
+    // Its part of the memory is its own until it is answered.
+    let Room { router, limits, share } = room;
+    let mut request = request.map(|body| Body::new(Paced::new(body, limits, share.clone())));
     request.extensions_mut().insert(ConnectInfo(caller.address));
+    request.extensions_mut().insert(share.clone());
     if caller.is_over {
         request.extensions_mut().insert(OverLimit);
     }
     let response = router.oneshot(request).await?;
+    drop(share);
     Ok(response.map(|body| Held::new(body, under_way)))
 }
 

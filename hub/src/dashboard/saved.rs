@@ -11,7 +11,7 @@ use super::session::Operator;
 use crate::http::{Error, Result};
 use crate::saved::{self, Row, Saving};
 
-/// Months that are shown.
+/// Months that are shown at most.
 const MONTHS: u32 = 3;
 
 #[derive(Debug, serde::Deserialize)]
@@ -30,10 +30,15 @@ pub(super) async fn show(
     let now = desk.app.clock.now();
     let mut conn = desk.app.db.acquire().await?;
     let mut months = Vec::new();
+    let first = saved::bounds(shop.project.created_at.date_naive()).0;
     for back in 0..MONTHS {
         let Some(month) = saved::bounds(now.date_naive()).0.checked_sub_months(Months::new(back)) else {
             break;
         };
+        // Nothing was spared before there was a shop.
+        if month < first {
+            break;
+        }
         let counted = saved::month(&mut conn, shop.project.id, month, now).await?;
         let services = saved::list_services(&mut conn, shop.project.id, month).await?;
         let numbers: Vec<Value> = Saving::ALL

@@ -43,6 +43,7 @@ async fn every_number_of_what_was_saved_opens_the_rows_behind_it(pool: PgPool) {
     let browser = Browser::logged_in(&test).await;
     let month = test.now().format("%Y-%m").to_string();
     let before = browser.page(&format!("/shops/{project}/saved")).await;
+    assert_eq!(before.matches("<h2 id=\"m-20").count(), 1, "no month from before there was a shop: {before}");
     for (what, count) in
         [("kept", 2), ("redelivered", 1), ("remailed", 0), ("duplicates", 1), ("recovered", 0)]
     {

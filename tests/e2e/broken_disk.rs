@@ -1,7 +1,18 @@
 //! A disk that fails: new calls are refused, the old ones are kept, and all is well again when the disk is.
 
-use e2e::{Agent, Dice, Directory, DiskFault, Hub, Layer, PowerCut, until};
+use e2e::{Agent, Dice, Directory, DiskFault, Hub, Layer, PowerCut, Project, until};
 use serde_json::json;
+
+/// An agent whose buffer lies on a disk that can fail.
+async fn start(directory: &Directory, hub: &Hub, project: &Project) -> anyhow::Result<(Layer, Agent)> {
+    let files = directory.path("buffer");
+    std::fs::create_dir(&files)?;
+    let layer = Layer::new(&directory.path("layer"), &files).await?;
+    let mut settings = layer.environment();
+    settings.push(("TRASTIENDA_AGENT_DATA_DIR", files.display().to_string()));
+    let agent = Agent::start_with(directory, "broken", &hub.url, project, settings).await?;
+    Ok((layer, agent))
+}
 
 async fn post(agent: &Agent, number: usize) -> anyhow::Result<(u16, String)> {
     let body = json!({"type": "stock.counted", "data": {"number": number}});
@@ -15,12 +26,7 @@ async fn a_disk_that_fails_refuses_calls_and_what_it_takes_afterwards_outlives_a
     let directory = Directory::new()?;
     let mut hub = Hub::start_alone(&directory).await?;
     let project = hub.create_project("Remojo", "remojo.example.com").await?;
-    let files = directory.path("buffer");
-    std::fs::create_dir(&files)?;
-    let layer = Layer::new(&directory.path("layer"), &files).await?;
-    let mut settings = layer.environment();
-    settings.push(("TRASTIENDA_AGENT_DATA_DIR", files.display().to_string()));
-    let mut agent = Agent::start_with(&directory, "broken", &hub.url, &project, settings).await?;
+    let (layer, mut agent) = start(&directory, &hub, &project).await?;
     // What records the hub's answer is not synced by itself: it is what a failed sync makes the kernel forget.
     let (status, delivered) = post(&agent, 0).await?;
     assert_eq!(status, 202, "{delivered}");
@@ -67,12 +73,7 @@ async fn what_the_hub_took_is_kept_until_its_answer_is_on_disk() -> anyhow::Resu
     let directory = Directory::new()?;
     let mut hub = Hub::start_alone(&directory).await?;
     let project = hub.create_project("Remojo", "remojo.example.com").await?;
-    let files = directory.path("buffer");
-    std::fs::create_dir(&files)?;
-    let layer = Layer::new(&directory.path("layer"), &files).await?;
-    let mut settings = layer.environment();
-    settings.push(("TRASTIENDA_AGENT_DATA_DIR", files.display().to_string()));
-    let mut agent = Agent::start_with(&directory, "unrecorded", &hub.url, &project, settings).await?;
+    let (layer, mut agent) = start(&directory, &hub, &project).await?;
     // Whose buffer it is, is written when the hub is first reached.
     assert_eq!(post(&agent, 0).await?.0, 202);
     agent.until_drained().await?;

@@ -77,65 +77,90 @@ pub(crate) struct DeliveryFilters {
     pub(crate) order_id: Option<String>,
 }
 
-/// The list's one statement, over all of a project's deliveries or over those of an order's events.
-macro_rules! list {
-    ($conn:expr, $project:expr, $query:expr, $filters:expr, $from:tt) => {
-        sqlx::query_as!(
-            DeliveryRow,
-            "
-            select d.id, d.endpoint_id, d.event_id, d.event_type, d.order_id, d.status, d.attempts, d.run_at,
-                   d.last_response_code, d.last_error, d.created_at, d.finished_at
-            from "
-                + $from
-                + "
-            where d.project_id = $1
-              -- The hub makes these ids itself, so their order is that of `created_at`.
-              and d.id < $2
-              and ($3::timestamptz is null or d.created_at > $3)
-              and ($4::timestamptz is null or d.created_at < $4)
-              and ($5::uuid is null or d.endpoint_id = $5)
-              and ($6::text is null or d.event_type = $6)
-              and ($7::text is null or d.status = $7)
-              and ($8::text is null or d.order_id = $8)
-            order by d.id desc
-            limit $9
-            ",
-            $project.uuid(),
-            $query.after.id,
-            $query.created_after,
-            $query.created_before,
-            $filters.endpoint,
-            $filters.event_type,
-            $filters.status,
-            $filters.order_id,
-            $query.limit + 1,
-        )
-        .fetch_all($conn)
-        .await?
-    };
-}
-
 pub(crate) async fn list_deliveries(
     conn: &mut PgConnection,
     project: ProjectId,
     query: &ListQuery,
     filters: &DeliveryFilters,
 ) -> sqlx::Result<Vec<Delivery>> {
-    let rows = if filters.order_id.is_some() {
-        // An order has few events, and each few deliveries; among all deliveries there is no index by order. The offset keeps
-        // the planner from beginning with the deliveries.
-        list!(
-            conn,
-            project,
-            query,
-            filters,
-            "events e join lateral (
-                select * from webhook_deliveries where project_id = $1 and event_id = e.id offset 0
-             ) d on e.project_id = $1 and e.order_id = $8"
-        )
-    } else {
-        list!(conn, project, query, filters, "webhook_deliveries d")
-    };
+    if let Some(order) = &filters.order_id {
+        return list_of_order(conn, project, query, filters, order).await;
+    }
+    let rows = sqlx::query_as!(
+        DeliveryRow,
+        r#"
+        select id, endpoint_id, event_id, event_type, order_id, status, attempts, run_at, last_response_code, last_error,
+               created_at, finished_at
+        from webhook_deliveries
+        where project_id = $1
+          -- The hub makes these ids itself, so their order is that of `created_at`.
+          and id < $2
+          and ($3::timestamptz is null or created_at > $3)
+          and ($4::timestamptz is null or created_at < $4)
+          and ($5::uuid is null or endpoint_id = $5)
+          and ($6::text is null or event_type = $6)
+          and ($7::text is null or status = $7)
+        order by id desc
+        limit $8
+        "#,
+        project.uuid(),
+        query.after.id,
+        query.created_after,
+        query.created_before,
+        filters.endpoint,
+        filters.event_type,
+        filters.status,
+        query.limit + 1,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Delivery::from).collect())
+}
+
+/// An order has few events, and each few deliveries; among all deliveries there is no index by order.
+async fn list_of_order(
+    conn: &mut PgConnection,
+    project: ProjectId,
+    query: &ListQuery,
+    filters: &DeliveryFilters,
+    order: &str,
+) -> sqlx::Result<Vec<Delivery>> {
+    let rows = sqlx::query_as!(
+        DeliveryRow,
+        r#"
+        select d.id, d.endpoint_id, d.event_id, d.event_type, d.order_id, d.status, d.attempts, d.run_at,
+               d.last_response_code, d.last_error, d.created_at, d.finished_at
+        from events e
+        cross join lateral (
+            select *
+            from webhook_deliveries
+            where project_id = $1
+              and event_id = e.id
+              and id < $2
+              and ($3::timestamptz is null or created_at > $3)
+              and ($4::timestamptz is null or created_at < $4)
+              and ($5::uuid is null or endpoint_id = $5)
+              and ($6::text is null or event_type = $6)
+              and ($7::text is null or status = $7)
+            -- Keeps the planner from beginning with the deliveries.
+            offset 0
+        ) d
+        where e.project_id = $1 and e.order_id = $8
+        order by d.id desc
+        limit $9
+        "#,
+        project.uuid(),
+        query.after.id,
+        query.created_after,
+        query.created_before,
+        filters.endpoint,
+        filters.event_type,
+        filters.status,
+        order,
+        query.limit + 1,
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(Delivery::from).collect())
 }
 

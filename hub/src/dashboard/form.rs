@@ -12,6 +12,8 @@ use super::session::Operator;
 use crate::http::{Error, body};
 
 const FORM_MAX: usize = 1024 * 1024;
+/// What is read of somebody who need not have logged in: never of the memory that large bodies share.
+pub(super) const STRANGERS_MAX: usize = 16 * 1024;
 const TOKEN_FIELD: &str = "csrf";
 
 /// Fields by name; of several with one name the last.
@@ -33,8 +35,8 @@ impl Form {
         Self(url::form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    pub(super) async fn read(request: Request) -> Result<Self, Error> {
-        Ok(Self::parse(&body::read(request.into_body(), FORM_MAX).await?))
+    pub(super) async fn read(request: Request, max: usize) -> Result<Self, Error> {
+        Ok(Self::parse(&body::read(request.into_body(), max).await?))
     }
 }
 
@@ -52,7 +54,8 @@ impl FromRequest<Desk> for Sent {
         let operator = Operator::from_request_parts(&mut parts, desk).await?;
         from_here(&parts.headers, desk).map_err(axum::response::IntoResponse::into_response)?;
         let request = Request::from_parts(parts, body);
-        let form = Form::read(request).await.map_err(axum::response::IntoResponse::into_response)?;
+        let form =
+            Form::read(request, FORM_MAX).await.map_err(axum::response::IntoResponse::into_response)?;
         if !bool::from(form.raw(TOKEN_FIELD).as_bytes().ct_eq(operator.csrf.as_bytes())) {
             return Err(
                 foreign("the form's token is not this session's: load the page again").into_response()

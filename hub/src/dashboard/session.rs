@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::desk::{Desk, Look};
-use super::form::{Form, from_here};
+use super::form::{Form, STRANGERS_MAX, from_here};
 use super::pages::Lang;
 use super::{IDLE, LIFETIME, account, audit, store};
 use crate::http::{Error, Result};
@@ -141,7 +141,7 @@ pub(super) async fn log_in(
 ) -> Result<Response> {
     from_here(request.headers(), &desk)?;
     let look = look(request.headers(), &Uri::from_static("/login"));
-    let form = Form::read(request).await?;
+    let form = Form::read(request, STRANGERS_MAX).await?;
     let name = form.get("name").unwrap_or(BY_TOKEN).to_owned();
     let address = peer.ip().to_string();
     let now = desk.app.clock.now();
@@ -206,7 +206,7 @@ pub(super) fn logged_out(desk: &Desk) -> Response {
 /// Language and light or dark; anybody's own, also before logging in.
 pub(super) async fn prefer(State(desk): State<Desk>, request: Request) -> Result<Response> {
     from_here(request.headers(), &desk)?;
-    let form = Form::read(request).await?;
+    let form = Form::read(request, STRANGERS_MAX).await?;
     let mut response = Redirect::to(safe_path(form.raw("to"))).into_response();
     let choices = [
         (LANG_COOKIE, form.get("lang").filter(|lang| matches!(*lang, "es" | "en"))),

@@ -206,6 +206,16 @@ async fn after_logging_in_nobody_is_sent_elsewhere(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_stranger_s_form_is_small(pool: PgPool) {
+    let test = TestApp::idle(pool).await;
+    for path in ["/login", "/preferences"] {
+        let body = super::form(&[("secret", &"x".repeat(20 * 1024))]);
+        let answer = test.send("POST", path, &[super::FORM], body).await;
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn pages_are_spanish_first_and_english_when_asked_for(pool: PgPool) {
     let test = TestApp::idle(pool).await;
     let login = async |headers: Vec<(&'static str, &'static str)>| {

@@ -7,12 +7,14 @@
 //! sent again: always when the request had not been sent whole, and otherwise only if the caller says
 //! that repeating it is safe. A time-out is never followed by a second attempt.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::response::{Incoming, Response};
@@ -55,17 +57,8 @@ pub(crate) enum Failure {
 struct Kept {
     process: u32,
     socket: PathBuf,
-    stream: Stream,
+    stream: Socket,
 }
-
-/// A connection, and how long the kernel makes a read on it wait at most.
-struct Stream {
-    socket: Socket,
-    read_timeout: Cell<Option<Duration>>,
-}
-
-/// The kernel's own timers are no finer: a read may wait so much longer than the budget.
-const TIMER: Duration = Duration::from_millis(1);
 
 thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
@@ -147,7 +140,7 @@ impl Broken {
     }
 }
 
-fn try_once(stream: &Stream, bytes: &[u8], method: &str, deadline: Instant) -> Result<Response, Broken> {
+fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> Result<Response, Broken> {
     let mut unsent = bytes;
     let mut refused = None;
     while !unsent.is_empty() && refused.is_none() {
@@ -171,7 +164,7 @@ fn try_once(stream: &Stream, bytes: &[u8], method: &str, deadline: Instant) -> R
     }
 }
 
-fn connect(route: &Route, deadline: Instant) -> io::Result<Stream> {
+fn connect(route: &Route, deadline: Instant) -> io::Result<Socket> {
     let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // On Linux a connect to a Unix socket whose backlog is full waits for as long as a send may.
     let address = SockAddr::unix(&route.socket)?;
@@ -181,47 +174,47 @@ fn connect(route: &Route, deadline: Instant) -> io::Result<Stream> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             done => {
                 done?;
-                return Ok(Stream { socket: stream, read_timeout: Cell::new(None) });
+                // From here on, waiting is what `wait` is for.
+                stream.set_nonblocking(true)?;
+                return Ok(stream);
             }
         }
     }
 }
 
-fn send(stream: &Stream, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
-    // Without the flag, a closed peer would raise SIGPIPE, which ends a process that does not expect it.
-    let send = |flags| stream.socket.send_with_flags(bytes, libc::MSG_NOSIGNAL | flags);
-    // Mostly there is room, and no need to tell the kernel how long to wait for it.
-    match send(libc::MSG_DONTWAIT) {
-        Err(error) if is_transient(&error) => {}
-        done => return done,
-    }
+fn send(stream: &Socket, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
     loop {
-        stream.socket.set_write_timeout(Some(left(deadline)?))?;
-        match send(0) {
+        // Mostly there is room. Without the flag, a closed peer would raise SIGPIPE, which ends a process that does not
+        // expect it.
+        match stream.send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+            Err(error) if is_transient(&error) => wait(stream, PollFlags::OUT, deadline)?,
+            done => return done,
+        }
+    }
+}
+
+fn receive(stream: &Socket, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+    loop {
+        wait(stream, PollFlags::IN, deadline)?;
+        match io::Read::read(&mut &*stream, buffer) {
             Err(error) if is_transient(&error) => {}
             done => return done,
         }
     }
 }
 
-fn receive(stream: &Stream, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-    loop {
-        let left = left(deadline)?;
-        // Calls with the same budget, one after the other, need the kernel to be told once.
-        let told = stream.read_timeout.get().and_then(|told| told.checked_sub(left));
-        let is_set = told.is_some_and(|more| more < TIMER);
-        if !is_set {
-            stream.socket.set_read_timeout(Some(left))?;
-            stream.read_timeout.set(Some(left));
-        }
-        match io::Read::read(&mut &stream.socket, buffer) {
-            Err(error) if is_transient(&error) => {}
-            done => return done,
-        }
+/// Waits until the connection can be used, or is closed. Not in a read that blocks: the kernel would wake it for nothing as
+/// well, when the agent has read the request and there is room for more.
+fn wait(stream: &Socket, until: PollFlags, deadline: Instant) -> io::Result<()> {
+    let left = Timespec::try_from(left(deadline)?).map_err(|_| ErrorKind::InvalidInput)?;
+    match poll(&mut [PollFd::new(stream, until)], Some(&left)) {
+        Ok(0) => Err(ErrorKind::TimedOut.into()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Interrupted by a signal, or by the kernel's coarser timer: the deadline decides, not the error.
+/// Interrupted by a signal, or another look has to be taken: the deadline decides, not the error.
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
@@ -261,7 +254,7 @@ fn encode(request: &Request<'_>) -> Vec<u8> {
 fn take_kept(process: u32, socket: &Path) -> Option<Kept> {
     let kept = KEPT.with(|place| place.try_borrow_mut().ok()?.take())?;
     let ours = kept.process == process && kept.socket == socket;
-    (ours && is_idle(&kept.stream.socket)).then_some(kept)
+    (ours && is_idle(&kept.stream)).then_some(kept)
 }
 
 fn keep(kept: Kept) {

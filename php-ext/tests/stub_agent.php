@@ -13,6 +13,7 @@
  *   {"do": "hang"}                               never answer
  *   {}                                           answer 202 and the id that was sent
  *   {"trickle": 20, …}                           as above, a byte of the answer every so many milliseconds
+ *   {"after": 2, …}                              as above, so many milliseconds after the request was read
  * and {"do": "ignore"} as the only entry: accept connections and read nothing.
  *
  * It prints "ready" once it listens, and one line of JSON per request before it answers ("quiet": true in the first entry: none).
@@ -55,6 +56,7 @@ while (true) {
             $quiet || fwrite(STDOUT, json_encode($request + ['connection' => $key]) . "\n");
             $reply = reply($step, $request);
             if ($reply !== null) {
+                usleep(1000 * ($step['after'] ?? 0));
                 stream_set_blocking($stream, true);
                 foreach (isset($step['trickle']) ? str_split($reply) : [$reply] as $part) {
                     if (@fwrite($stream, $part) === false) {

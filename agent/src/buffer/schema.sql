@@ -15,7 +15,8 @@ CREATE TABLE meta (
 CREATE TABLE operations (
     -- Never given twice.
     seq             INTEGER PRIMARY KEY,
-    kind            INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
+    -- Not IN (1, 2, 3): SQLite would make a table of the three for each row that is inserted.
+    kind            INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
     id              BLOB NOT NULL CHECK (length(id) = 16),
     idempotency_key TEXT,
     order_id        TEXT,

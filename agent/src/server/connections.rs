@@ -1,18 +1,19 @@
 //! Serving connections: HTTP/1.1 with keep-alive, a bounded number of them, and an orderly end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::Listener;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::entrance::Entrance;
 use super::peer::{self, Peer};
 
 /// Connections of one door at a time. PHP processes keep theirs open; more than these wait in the
@@ -22,7 +23,7 @@ const CONNECTIONS_MAX: usize = 2_048;
 /// Serves until told to stop, then lets the requests in flight end within the grace time.
 pub(super) async fn serve<L: Listener<Io: Peer>>(
     mut listener: L,
-    router: Router,
+    entrance: Arc<Entrance>,
     (stop, grace): (CancellationToken, Duration),
 ) {
     let graceful = GracefulShutdown::new();
@@ -39,8 +40,12 @@ pub(super) async fn serve<L: Listener<Io: Peer>>(
             accepted = accepted => accepted,
         };
         seen.notice(&stream);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let entrance = Arc::clone(&entrance);
+        let service = service_fn(move |request| {
+            let entrance = Arc::clone(&entrance);
+            async move { Ok::<_, Infallible>(entrance.answer(request).await) }
+        });
+        let connection = http1::Builder::new().writev(false).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             // A caller who hangs up is no event.

@@ -7,13 +7,9 @@
 //! asking first).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
 use subtle::ConstantTimeEq as _;
 use trastienda_protocol::problem::Problem;
 
@@ -30,26 +26,19 @@ pub(super) enum Door {
 }
 
 /// Lets a request in, or says what is missing.
-pub(super) async fn guard(
-    State((core, door)): State<(Arc<Core>, Door)>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let headers = request.headers();
+pub(super) fn check(core: &Core, door: Door, headers: &HeaderMap) -> Result<(), Refusal> {
     if door == Door::Tcp {
         check_host(headers)?;
     }
-    match keys(headers) {
-        keys if keys.is_empty() && door == Door::Tcp => {
-            return Err(unauthorized("the loopback port asks for the project's key in `X-API-KEY`"));
+    let mut keys = keys(headers).peekable();
+    if keys.peek().is_some() {
+        let live = core.live();
+        let own = live.api_key.expose().as_bytes();
+        if !keys.all(|key| bool::from(key.ct_eq(own))) {
+            return Err(unauthorized("the key sent along is not this agent's own"));
         }
-        keys => {
-            let live = core.live();
-            let own = live.api_key.expose().as_bytes();
-            if !keys.iter().all(|key| bool::from(key.ct_eq(own))) {
-                return Err(unauthorized("the key sent along is not this agent's own"));
-            }
-        }
+    } else if door == Door::Tcp {
+        return Err(unauthorized("the loopback port asks for the project's key in `X-API-KEY`"));
     }
     if door == Door::Tcp && has_body(headers) && !is_json(headers) {
         return Err(Problem::new(
@@ -60,18 +49,18 @@ pub(super) async fn guard(
         )
         .into());
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// Every key that was sent along.
-fn keys(headers: &HeaderMap) -> Vec<&[u8]> {
+fn keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let named = headers.get_all("x-api-key").iter().map(HeaderValue::as_bytes);
     let bearer = headers.get_all(AUTHORIZATION).iter().map(|value| {
         let (scheme, token) = value.as_bytes().split_at(value.len().min(7));
         // Anything but a bearer token is a key that fits nothing.
         if scheme.eq_ignore_ascii_case(b"bearer ") { token.trim_ascii() } else { b"" }
     });
-    named.chain(bearer).collect()
+    named.chain(bearer)
 }
 
 fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -159,6 +148,6 @@ mod tests {
         headers.append("x-api-key", HeaderValue::from_static("a"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("bearer  b"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic c"));
-        assert_eq!(keys(&headers), [b"a".as_slice(), b"b", b""]);
+        assert_eq!(keys(&headers).collect::<Vec<_>>(), [b"a".as_slice(), b"b", b""]);
     }
 }

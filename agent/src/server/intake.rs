@@ -40,7 +40,7 @@ const LARGE: u64 = 256 * 1024;
 const DEPTH_MAX: usize = 100;
 
 /// `POST /v1/events`
-pub(super) async fn event(State(core): State<Arc<Core>>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn event(core: Arc<Core>, request: Request) -> Result<Response, Refusal> {
     let call = Call::read(request, BODY_MAX).await?;
     let event = NewEvent::parse(&call.value).map_err(Problem::validation)?;
     let order_id = event.order_id().map(str::to_owned);
@@ -56,10 +56,7 @@ pub(super) async fn event(State(core): State<Arc<Core>>, request: Request) -> Re
 }
 
 /// `POST /v1/notifications`
-pub(super) async fn notification(
-    State(core): State<Arc<Core>>,
-    request: Request,
-) -> Result<Response, Refusal> {
+pub(super) async fn notification(core: Arc<Core>, request: Request) -> Result<Response, Refusal> {
     if prefer(request.headers()).wait.is_some() {
         return proxy::pass(State(core), request).await;
     }
@@ -94,7 +91,7 @@ async fn keep_notification(core: Arc<Core>, request: Request) -> Result<Response
 }
 
 /// `POST /v1/payments`
-pub(super) async fn payment(State(core): State<Arc<Core>>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn payment(core: Arc<Core>, request: Request) -> Result<Response, Refusal> {
     if !prefer(request.headers()).respond_async {
         return proxy::pass(State(core), request).await;
     }

@@ -1,6 +1,7 @@
 //! The local doors: the hub's own HTTP API on a Unix socket and, when asked, on a loopback port.
 //!
 //! - [`socket`], [`peer`], [`connections`]: who may come in, and how connections are served and ended.
+//! - [`entrance`]: a request from a door to its answer.
 //! - [`door`]: what a request must carry, by the door it came through.
 //! - [`intake`]: what is checked, kept and acknowledged here.
 //! - [`operator`]: the agent's own paths under `/agent`.
@@ -11,6 +12,7 @@
 mod body;
 mod connections;
 mod door;
+mod entrance;
 mod intake;
 mod operator;
 mod peer;
@@ -24,7 +26,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -40,6 +41,7 @@ use crate::agent::{Core, StartError};
 use crate::config::Config;
 use crate::{features, project, proxy};
 use door::Door;
+use entrance::Entrance;
 
 /// Opens the doors, on the writer's runtime. When it returns, calls are taken.
 pub(crate) async fn open(
@@ -72,29 +74,27 @@ pub(crate) async fn open(
         source: io::Error::other(error),
     })??;
     let grace = config.pace.grace;
-    let (router, stopped) = (router(core, Door::Socket), stop.clone());
+    let entrance = |door| Arc::new(Entrance::new(core, door, router(core)));
+    let (by_socket, stopped) = (entrance(Door::Socket), stop.clone());
     // What systemd opened stays its own: callers wait in it for the next agent.
     let path = config.activated.is_none().then(|| config.socket.clone());
     let mut doors = vec![runtime.spawn(async move {
-        connections::serve(listener, router, (stopped, grace)).await;
+        connections::serve(listener, by_socket, (stopped, grace)).await;
         if let Some(path) = path {
             socket::remove(&path);
         }
     })];
     let address = tcp.as_ref().map(|(_, address)| *address);
     if let Some((listener, _)) = tcp {
-        let serving = connections::serve(listener, self::router(core, Door::Tcp), (stop.clone(), grace));
+        let serving = connections::serve(listener, entrance(Door::Tcp), (stop.clone(), grace));
         doors.push(runtime.spawn(serving));
     }
     Ok((doors, address))
 }
 
-/// Every path that the agent answers itself; the rest passes through.
-fn router(core: &Arc<Core>, door: Door) -> Router {
+/// Every path that the agent answers itself, besides the calls that it keeps; the rest passes through.
+fn router(core: &Arc<Core>) -> Router {
     Router::new()
-        .route("/v1/events", post(intake::event).fallback(proxy::pass))
-        .route("/v1/notifications", post(intake::notification).fallback(proxy::pass))
-        .route("/v1/payments", post(intake::payment).fallback(proxy::pass))
         .route("/v1/project", get(project::show).fallback(proxy::pass))
         .route("/v1/features", get(features::list).fallback(proxy::pass))
         .route("/v1/features/{flag}", get(features::one).fallback(proxy::pass))
@@ -111,7 +111,5 @@ fn router(core: &Arc<Core>, door: Door) -> Router {
         .fallback(proxy::pass)
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state((Arc::clone(core), door), door::guard))
-        .layer(from_fn_with_state(Arc::clone(core), request_id::carry))
         .with_state(Arc::clone(core))
 }

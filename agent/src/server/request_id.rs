@@ -1,12 +1,8 @@
 //! The request's id: taken or made, echoed, handed on to the hub, in every problem document and log line.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument as _;
 
 use super::Refusal;
 use crate::agent::Core;
@@ -14,21 +10,29 @@ use crate::agent::Core;
 /// The header's name.
 pub(crate) const HEADER: &str = "x-request-id";
 
-/// Carries the id through, and completes refusals with it.
-pub(super) async fn carry(State(core): State<Arc<Core>>, mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(HEADER).filter(|value| is_usable(value)).cloned();
-    let id = given.unwrap_or_else(|| {
-        let made = core.ids.uuid(core.clock.now()).as_simple().to_string();
-        HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("unknown"))
-    });
+/// The request's own id, if it can be used, or a new one, which is written into the request.
+pub(super) fn of(core: &Core, request: &mut Request) -> HeaderValue {
+    if let Some(given) = request.headers().get(HEADER).filter(|value| is_usable(value)) {
+        return given.clone();
+    }
+    let made = core.ids.uuid(core.clock.now()).as_simple().to_string();
+    let id = HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(HEADER, id.clone());
-    let span = tracing::info_span!("request", request.id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span).await;
+    id
+}
+
+/// Echoes it, and completes a refusal with it.
+pub(super) fn complete(mut response: Response, id: HeaderValue) -> Response {
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        response = refusal.complete(id.to_str().unwrap_or_default());
+        response = refusal.complete(text(&id));
     }
     response.headers_mut().insert(HEADER, id);
     response
+}
+
+/// As it is written into logs and documents.
+pub(super) fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
 }
 
 /// Short and printable: it goes into logs.

@@ -7,10 +7,11 @@ declare(strict_types=1);
  *
  *   php calls.php SHOP_DIRECTORY COUNT native|hot|trastienda|guzzle|queue|pgqueue|sqlite|shared [PAUSE [START [PORT]]]
  *
- * Each call is about an order of its own; `hot` is `native` with one order for all. `native` is the extension's
+ * Each call is about an order of its own, numbered through as a shop numbers them; `hot` is `native` with one order for all. `native` is the extension's
  * trastienda_event(); `trastienda` is Trastienda::event() over the configured transport;
  * `guzzle` posts to the hub; `shared` is a bare commit into one file that all such processes share. PAUSE is what lies
- * between two calls, in microseconds; START is when to begin, in seconds since 1970. `queue` pushes a job to Laravel's own database
+ * between two calls, in microseconds; START is when to begin, in seconds since 1970; whoever is done then waits for
+ * the others, whose time its ending would take. `queue` pushes a job to Laravel's own database
  * queue on SQLite, in the mode in which it survives a power cut; `pgqueue` is the same on the PostgreSQL that listens on PORT; `sqlite` is the bare commit of the same bytes there.
  */
 
@@ -26,8 +27,6 @@ $app = require "$shop/bootstrap/app.php";
 $app->make(Kernel::class)->bootstrap();
 
 $data = ['order_id' => 'A-1', 'total' => '1500.00', 'note' => str_repeat('x', 900)];
-$orders = 'A-'.getmypid().'-';
-$number = 0;
 
 if ($kind === 'queue' || $kind === 'sqlite') {
     DB::statement('pragma journal_mode = wal');
@@ -83,8 +82,9 @@ if ($kind === 'guzzle') {
 }
 
 $call = match ($kind) {
-    'native' => static function () use (&$data, $orders, &$number): void {
-        $data['order_id'] = $orders.$number++;
+    'native' => static function () use (&$data): void {
+        // The same for all processes, and ascending.
+        $data['order_id'] = 'A-'.hrtime(true);
         trastienda_event('bench.called', $data);
     },
     'hot' => static fn () => trastienda_event('bench.called', $data),
@@ -96,6 +96,8 @@ $call = match ($kind) {
 
 $call(); // connects
 
+$all = fopen(getenv('SHOP_STORAGE').'/bench-together', 'c');
+flock($all, LOCK_SH);
 while (microtime(true) < (float) $start) {
     usleep(200);
 }
@@ -110,4 +112,7 @@ for ($i = 0; $i < (int) $count; $i++) {
     }
 }
 
+if ($start > 0) {
+    flock($all, LOCK_EX); // when nobody else shares it any more
+}
 echo json_encode($times), "\n";

@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use crate::report::{quantile, say};
 
 const CALLS: usize = 300;
-/// PHP processes that call at the same time.
+/// PHP processes that call at the same time, and how many calls each makes: few, while files still grow, and many.
 const TOGETHER: usize = 16;
+const CALLS_TOGETHER: [usize; 2] = [CALLS, 3_000];
 /// Events that wait when the hub comes, and how many of a single order do, which go one by one.
 const BACKLOG: usize = 100_000;
 const HOT: usize = 2_000;
@@ -111,7 +112,7 @@ async fn queue_on_postgres(stack: &Stack, runs: usize) -> anyhow::Result<()> {
     }
     let postgres = Postgres::start_durable(&stack.directory).await?;
     let way = Way { name, transport: Transport::Extension, kind: "pgqueue" };
-    measure_line(stack, &way, name, runs, &Pace { pause: 0, port: postgres.port }).await?;
+    measure_line(stack, &way, name, runs, &Pace { port: postgres.port, ..Pace::default() }).await?;
     Ok(())
 }
 
@@ -122,12 +123,20 @@ pub(crate) async fn set(stack: &mut Stack, name: &'static str, value: &str) -> a
 }
 
 /// How the calls of a run are made.
-#[derive(Default)]
 struct Pace {
+    calls: usize,
     /// Between two calls, in microseconds.
     pause: u32,
+    /// When to begin, in seconds since 1970; at once if that is over.
+    start: f64,
     /// Where the PostgreSQL listens that is compared, if one is.
     port: u16,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { calls: CALLS, pause: 0, start: 0.0, port: 0 }
+    }
 }
 
 /// Measures one way and prints its line; gives its p50.
@@ -145,7 +154,7 @@ async fn measure_line(stack: &Stack, way: &Way, name: &str, runs: usize, pace: &
     let mut medians = Vec::new();
     let mut worst = Vec::new();
     for _ in 0..runs {
-        let mut times = run(&stack.shop_a, way, pace, 0.0).await?;
+        let mut times = run(&stack.shop_a, way, pace).await?;
         medians.push(quantile(&mut times, 0.5));
         worst.push(quantile(&mut times, 0.99));
     }
@@ -161,26 +170,42 @@ async fn measure_line(stack: &Stack, way: &Way, name: &str, runs: usize, pace: &
 
 /// Many processes at once, beside as many that commit into one file.
 async fn together(stack: &Stack, runs: usize) -> anyhow::Result<()> {
-    let shared = Way { name: "shared", transport: Transport::Extension, kind: "shared" };
-    for way in [&shared, &NATIVE] {
-        let mut rates = Vec::new();
-        for _ in 0..runs {
-            #[expect(clippy::disallowed_methods, reason = "processes agree on when to begin")]
-            let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() + 4.0;
-            let calls = (0..TOGETHER).map(|_| run(&stack.shop_a, way, &Pace { pause: 0, port: 0 }, start));
-            let times = futures_all(calls.collect()).await?;
-            // The slowest process decides when all is done.
-            let longest = times.iter().map(|times| times.iter().sum::<f64>()).fold(0.0, f64::max);
-            #[expect(clippy::cast_precision_loss, reason = "few calls")]
-            rates.push((TOGETHER * CALLS) as f64 / longest * 1e6);
+    let shared = Way { name: "into one SQLite file", transport: Transport::Extension, kind: "shared" };
+    for calls in CALLS_TOGETHER {
+        let mut medians = Vec::new();
+        for way in [&shared, &NATIVE] {
+            let mut rates = Vec::new();
+            for _ in 0..runs {
+                rates.push(rate_together(stack, way, calls).await?);
+            }
+            let median = quantile(&mut rates, 0.5);
+            let (least, most) = (rates.first().copied(), rates.last().copied());
+            say(&format!(
+                "  {TOGETHER} processes at once, {calls} calls each, {:<34} {median:>8.0}/s ({:.0} to {:.0})",
+                way.name,
+                least.unwrap_or_default(),
+                most.unwrap_or_default(),
+            ));
+            medians.push(median);
         }
-        say(&format!(
-            "  {TOGETHER} processes at once, {:<22} {:>8.0}/s",
-            way.name,
-            quantile(&mut rates, 0.5)
-        ));
+        if let [shared, native] = medians[..] {
+            say(&format!("  … {:.1}×", native / shared));
+        }
     }
     Ok(())
+}
+
+/// Calls a second of all processes.
+async fn rate_together(stack: &Stack, way: &Way, calls: usize) -> anyhow::Result<f64> {
+    #[expect(clippy::disallowed_methods, reason = "processes agree on when to begin")]
+    let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64() + 4.0;
+    let pace = Pace { calls, start, ..Pace::default() };
+    let running = (0..TOGETHER).map(|_| run(&stack.shop_a, way, &pace));
+    let times = futures_all(running.collect()).await?;
+    // The slowest process decides when all is done.
+    let longest = times.iter().map(|times| times.iter().sum::<f64>()).fold(0.0, f64::max);
+    #[expect(clippy::cast_precision_loss, reason = "few calls")]
+    Ok((TOGETHER * calls) as f64 / longest * 1e6)
 }
 
 async fn futures_all<T>(futures: Vec<impl Future<Output = anyhow::Result<T>>>) -> anyhow::Result<Vec<T>> {
@@ -252,10 +277,10 @@ fn resident_kib(pid: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-async fn run(shop: &Shop, way: &Way, pace: &Pace, start: f64) -> anyhow::Result<Vec<f64>> {
+async fn run(shop: &Shop, way: &Way, pace: &Pace) -> anyhow::Result<Vec<f64>> {
     let script = root().join("tests/bench/calls.php");
-    let (pause, port) = (pace.pause.to_string(), pace.port.to_string());
-    let arguments = [CALLS.to_string(), way.kind.to_owned(), pause, format!("{start:.3}"), port];
+    let (calls, pause, port) = (pace.calls.to_string(), pace.pause.to_string(), pace.port.to_string());
+    let arguments = [calls, way.kind.to_owned(), pause, format!("{:.3}", pace.start), port];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = shop.script(way.transport, &script, &arguments).await?;
     let line = output.lines().last().context("the script printed nothing")?;

@@ -54,13 +54,16 @@ fn deliver(connection: &Connection, seq: i64, now: i64, totals: &mut Totals) -> 
     Ok(())
 }
 
-/// Deletes a row; what it weighed, or `None` if it was gone already.
+/// Deletes a row; what it weighed, or `None` if it was gone already. Not with RETURNING, for which SQLite makes a table of
+/// what it gives back.
 fn remove(connection: &Connection, seq: i64) -> rusqlite::Result<Option<u64>> {
-    connection
-        .prepare_cached("DELETE FROM operations WHERE seq = ?1 RETURNING length(body)")?
-        .query_row([seq], |row| row.get::<_, i64>(0))
-        .optional()
-        .map(|length| length.map(|length| length.unsigned_abs() + ROW_OVERHEAD))
+    let length: Option<i64> = connection
+        .prepare_cached("SELECT length(body) FROM operations WHERE seq = ?1")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    let Some(length) = length else { return Ok(None) };
+    connection.prepare_cached("DELETE FROM operations WHERE seq = ?1")?.execute([seq])?;
+    Ok(Some(length.unsigned_abs() + ROW_OVERHEAD))
 }
 
 fn defer(

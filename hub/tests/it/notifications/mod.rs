@@ -11,6 +11,9 @@ mod suppressions;
 mod templates;
 mod whatsapp;
 
+use std::cell::RefCell;
+use std::time::Duration;
+
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -33,9 +36,12 @@ fn confirmation() -> Value {
 }
 
 async fn settled(test: &TestApp, key: &str, id: &str, status: &str) -> Value {
-    test.until(&format!("the notification is {status}"), async || {
-        let shown = test.get(key, &format!("/v1/notifications/{id}")).await;
-        (shown.body["status"] == status).then_some(shown.body)
+    let last = RefCell::new(Value::Null);
+    let what = || format!("the notification is {status}: {}", last.borrow());
+    test.until_saying(Duration::from_secs(10), what, async || {
+        let shown = test.get(key, &format!("/v1/notifications/{id}")).await.body;
+        last.replace(shown.clone());
+        (shown["status"] == status).then_some(shown)
     })
     .await
 }

@@ -208,6 +208,16 @@ impl TestApp {
         &self,
         patience: Duration,
         what: &str,
+        ask: impl AsyncFnMut() -> Option<T>,
+    ) -> T {
+        self.until_saying(patience, || what.to_owned(), ask).await
+    }
+
+    /// The same; what was seen last is said when it is in vain.
+    pub(crate) async fn until_saying<T>(
+        &self,
+        patience: Duration,
+        what: impl Fn() -> String,
         mut ask: impl AsyncFnMut() -> Option<T>,
     ) -> T {
         let deadline = Instant::now() + patience;
@@ -215,7 +225,7 @@ impl TestApp {
             if let Some(answer) = ask().await {
                 return answer;
             }
-            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            assert!(Instant::now() < deadline, "waited in vain: {}", what());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use serde_json::Value;
 
+/// Starts that are tried: its ports are free when they are chosen, and perhaps not any more when it takes them.
+const TRIES: usize = 5;
 /// What logs in.
 const LOGIN: &str = "tienda:s3creto@";
 /// Prints a mail as JSON, read by somebody else's code than wrote it.
@@ -33,39 +35,46 @@ pub(crate) struct Exim {
 impl Exim {
     /// One that offers this way of logging in.
     pub(crate) fn start(mechanism: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let mut home = tempfile::tempdir().unwrap();
         let owner = owner();
         for directory in ["spool", "log", "mails"] {
             std::fs::create_dir(home.path().join(directory)).unwrap();
         }
         certificate(home.path());
-        let (starttls, tls) = (free_port(), free_port());
-        let path = home.path().join("exim.conf");
-        std::fs::write(&path, configuration(home.path(), starttls, tls, mechanism)).unwrap();
-        let mut command = Command::new("/usr/sbin/exim4");
-        command.arg("-C").arg(&path).arg("-bdf").stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some((uid, gid)) = owner {
-            for name in ["", "spool", "log", "mails", "key.pem", "cert.pem", "exim.conf"] {
-                chown(home.path().join(name), Some(uid), Some(gid)).unwrap();
+        for _ in 0..TRIES {
+            let (starttls, tls) = free_ports();
+            let path = home.path().join("exim.conf");
+            std::fs::write(&path, configuration(home.path(), starttls, tls, mechanism)).unwrap();
+            let mut command = Command::new("/usr/sbin/exim4");
+            command.arg("-C").arg(&path).arg("-bdf").stdin(Stdio::null()).stdout(Stdio::null());
+            if let Some((uid, gid)) = owner {
+                for name in ["", "spool", "log", "mails", "key.pem", "cert.pem", "exim.conf"] {
+                    chown(home.path().join(name), Some(uid), Some(gid)).unwrap();
+                }
+                command.uid(uid).gid(gid);
             }
-            command.uid(uid).gid(gid);
+            let process = command.spawn().expect("exim is not installed: run scripts/setup.sh");
+            let mut exim = Self { process, starttls, tls, home };
+            if exim.is_listening() {
+                return exim;
+            }
+            home = std::mem::replace(&mut exim.home, tempfile::tempdir().unwrap());
         }
-        let process = command.spawn().expect("exim is not installed: run scripts/setup.sh");
-        let mut exim = Self { process, starttls, tls, home };
-        exim.wait_until_ready();
-        exim
+        panic!("exim does not start: {}", log(home.path()));
     }
 
-    fn wait_until_ready(&mut self) {
+    /// Waits until it says that it has both its ports; false when it has ended, since somebody else took one meanwhile.
+    /// That a port takes connections would not tell who does.
+    fn is_listening(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while [self.starttls, self.tls]
-            .iter()
-            .any(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_err())
-        {
-            let ended = self.process.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "exim: {ended:?}: {}", self.log());
+        while !self.log().contains("listening for SMTP") {
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "exim: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
     }
 
     /// By STARTTLS, trusting its certificate.
@@ -100,16 +109,18 @@ impl Exim {
 
     /// What it says about itself.
     pub(crate) fn log(&self) -> String {
-        let read =
-            |name| std::fs::read_to_string(self.home.path().join("log").join(name)).unwrap_or_default();
-        ["mainlog", "paniclog", "rejectlog"].map(read).join("\n")
+        log(self.home.path())
     }
 }
 
 impl Drop for Exim {
+    #[expect(clippy::print_stderr, reason = "a test that fails tells what the server said")]
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("exim: {}", self.log());
+        }
     }
 }
 
@@ -136,8 +147,16 @@ fn owner() -> Option<(u32, u32)> {
     Some((fields[2].parse().unwrap(), fields[3].parse().unwrap()))
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn log(home: &Path) -> String {
+    let read = |name| std::fs::read_to_string(home.join("log").join(name)).unwrap_or_default();
+    ["mainlog", "paniclog", "rejectlog"].map(read).join("\n")
+}
+
+/// Two that nobody has now.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [one, other] = listeners.map(|listener| listener.local_addr().unwrap().port());
+    (one, other)
 }
 
 /// For `localhost`.
@@ -166,6 +185,7 @@ log_file_path = {home}/log/%slog
 pid_file_path = {home}/exim.pid
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = {starttls} : {tls}
+daemon_startup_retries = 0
 tls_on_connect_ports = {tls}
 tls_advertise_hosts = *
 tls_certificate = {home}/cert.pem

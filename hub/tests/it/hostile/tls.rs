@@ -129,8 +129,8 @@ async fn http_2_is_spoken_where_it_is_offered_and_connections_are_used_again(poo
         let modern = Modern::start(authority.server("shop.example.com", Flaw::None, protocols)).await;
         let versions = modern.deliver(&test, &key, name, 60).await;
         assert_eq!(versions, vec![version; 60], "{name}");
-        // At most one for each of the ten that may be under way at once.
+        // Of the ten that may be under way at once, each has one at most, and one that comes back a moment after its answer.
         let connections = modern.connections.load(Ordering::SeqCst);
-        assert!((1..=10).contains(&connections), "{name}: {connections} connections");
+        assert!((1..=20).contains(&connections), "{name}: {connections} connections");
     }
 }

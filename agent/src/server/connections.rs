@@ -45,6 +45,7 @@ pub(super) async fn serve<L: Listener<Io: Peer>>(
             let entrance = Arc::clone(&entrance);
             async move { Ok::<_, Infallible>(entrance.answer(request).await) }
         });
+        // Answers are small: one buffer costs the kernel less than a list of two.
         let connection = http1::Builder::new().writev(false).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {

@@ -7,6 +7,11 @@ use super::{ROW_OVERHEAD, kind_number};
 use crate::buffer::call::{AcceptError, Accepted, NewCall};
 use crate::buffer::writer::Work;
 
+/// Takes a call. Every one costs this.
+pub(super) const INSERT: &str = "INSERT INTO operations
+       (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
 /// The outer error means that the transaction cannot go on; the inner one is the caller's.
 pub(in crate::buffer) fn accept(
     connection: &Connection,
@@ -30,23 +35,17 @@ pub(in crate::buffer) fn accept(
 /// Writes the row under the next number, which it gives.
 pub(super) fn insert(connection: &Connection, call: &NewCall, work: &mut Work) -> rusqlite::Result<i64> {
     let seq = work.ledger.last_seq + 1;
-    connection
-        .prepare_cached(
-            "INSERT INTO operations
-               (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute((
-            seq,
-            kind_number(call.kind),
-            call.id.as_bytes(),
-            &call.idempotency_key,
-            &call.order_id,
-            call.accepted_at,
-            call.expires_at,
-            &call.fingerprint,
-            call.body.as_ref(),
-        ))?;
+    connection.prepare_cached(INSERT)?.execute((
+        seq,
+        kind_number(call.kind),
+        call.id.as_bytes(),
+        &call.idempotency_key,
+        &call.order_id,
+        call.accepted_at,
+        call.expires_at,
+        &call.fingerprint,
+        call.body.as_ref(),
+    ))?;
     work.ledger.last_seq = seq;
     work.ledger.totals.rows += 1;
     work.ledger.totals.bytes += call.body.len() as u64 + ROW_OVERHEAD;

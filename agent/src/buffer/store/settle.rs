@@ -12,6 +12,9 @@ const ATTEMPTS_MAX: i64 = 10;
 /// Receipts forgotten in one transaction, and pages given back.
 const PRUNE_MAX: i64 = 2_000;
 
+/// Lets a call go. Not with RETURNING, for which SQLite makes a table of what it gives back.
+pub(super) const DELETE: &str = "DELETE FROM operations WHERE seq = ?1";
+
 pub(in crate::buffer) fn settle(
     connection: &Connection,
     settlements: &[Settlement],
@@ -54,15 +57,14 @@ fn deliver(connection: &Connection, seq: i64, now: i64, totals: &mut Totals) -> 
     Ok(())
 }
 
-/// Deletes a row; what it weighed, or `None` if it was gone already. Not with RETURNING, for which SQLite makes a table of
-/// what it gives back.
+/// Deletes a row; what it weighed, or `None` if it was gone already.
 fn remove(connection: &Connection, seq: i64) -> rusqlite::Result<Option<u64>> {
     let length: Option<i64> = connection
         .prepare_cached("SELECT length(body) FROM operations WHERE seq = ?1")?
         .query_row([seq], |row| row.get(0))
         .optional()?;
     let Some(length) = length else { return Ok(None) };
-    connection.prepare_cached("DELETE FROM operations WHERE seq = ?1")?.execute([seq])?;
+    connection.prepare_cached(DELETE)?.execute([seq])?;
     Ok(Some(length.unsigned_abs() + ROW_OVERHEAD))
 }
 
@@ -111,7 +113,7 @@ pub(super) fn bury(
         )?
         .execute((seq, now, why.reason.as_str(), why.answer, why.hub_version))?;
     if moved == 1 {
-        connection.prepare_cached("DELETE FROM operations WHERE seq = ?1")?.execute([seq])?;
+        connection.prepare_cached(DELETE)?.execute([seq])?;
         totals.rows = totals.rows.saturating_sub(1);
         totals.dead_letters += 1;
     }

@@ -19,11 +19,12 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use trastienda_protocol::heartbeat::HubState;
 use trastienda_protocol::problem::Problem;
 
 use crate::agent::Core;
-use crate::server::{Refusal, prefer};
+use crate::server::{Refusal, prefer, request_span};
 pub(crate) use breaker::Breaker;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -37,8 +38,9 @@ const DEADLINE_MARGIN: Duration = Duration::from_secs(5);
 pub(crate) async fn pass(State(core): State<Arc<Core>>, request: Request) -> Result<Response, Refusal> {
     gate::check(request.method(), request.uri().path())?;
     let workers = core.workers.clone();
+    let span = request_span(request.headers());
     // The doors' thread commits; the hub is waited for elsewhere. Who hangs up ends it.
-    let passing = AbortOnDropHandle::new(workers.spawn(send(core, request)));
+    let passing = AbortOnDropHandle::new(workers.spawn(send(core, request).instrument(span)));
     passing.await.unwrap_or_else(|error| {
         Err(Problem::new(500, "internal_error", "Internal error", format!("it broke off: {error}")).into())
     })

@@ -33,9 +33,7 @@ impl Entrance {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let mut request = request.map(Body::new);
         let id = request_id::of(&self.core, &mut request);
-        let span = tracing::info_span!("request", request.id = request_id::text(&id));
-        let response = self.admit(request).instrument(span).await;
-        request_id::complete(response, id)
+        request_id::complete(self.admit(request).await, id)
     }
 
     async fn admit(&self, request: Request) -> Response {
@@ -43,13 +41,15 @@ impl Entrance {
             return refusal.into_response();
         }
         // What shops wait for does not go through the router: boxing and copying it there costs as much as reading it.
+        // Nor does keeping a call log anything that a span would have to be made for.
         let core = Arc::clone(&self.core);
         let kept = match (request.method(), request.uri().path()) {
             (&Method::POST, "/v1/events") => intake::event(core, request).await,
             (&Method::POST, "/v1/notifications") => intake::notification(core, request).await,
             (&Method::POST, "/v1/payments") => intake::payment(core, request).await,
             _ => {
-                let Ok(response) = self.others.clone().oneshot(request).await;
+                let span = request_id::span(request.headers());
+                let Ok(response) = self.others.clone().oneshot(request).instrument(span).await;
                 return response;
             }
         };

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use body::read_within;
 pub(crate) use intake::prefer;
 pub(crate) use refusal::Refusal;
+pub(crate) use request_id::span as request_span;
 
 use crate::activation::Activated;
 use crate::agent::{Core, StartError};

@@ -1,8 +1,9 @@
 //! The request's id: taken or made, echoed, handed on to the hub, in every problem document and log line.
 
 use axum::extract::Request;
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use tracing::Span;
 
 use super::Refusal;
 use crate::agent::Core;
@@ -30,8 +31,14 @@ pub(super) fn complete(mut response: Response, id: HeaderValue) -> Response {
     response
 }
 
+/// What log lines of a request are written under, by its headers. A root: whoever hands a request on has the same.
+pub(crate) fn span(headers: &HeaderMap) -> Span {
+    let id = headers.get(HEADER).map_or("", text);
+    tracing::info_span!(parent: None, "request", request.id = id)
+}
+
 /// As it is written into logs and documents.
-pub(super) fn text(id: &HeaderValue) -> &str {
+fn text(id: &HeaderValue) -> &str {
     id.to_str().unwrap_or_default()
 }
 

@@ -217,6 +217,28 @@ async fn the_key_is_neither_in_the_buffer_nor_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_passed_through_is_logged_under_the_request_s_id() {
+    let hub = StubHub::away().await;
+    let mut program = Program::of(&hub);
+    program.set("TRASTIENDA_LOG_FORMAT", "json");
+    let _running = program.run().await;
+    let mut client = Client::socket(&program.socket()).await;
+    let id = [("x-request-id", "asked-1")];
+    client.send(Method::GET, "/v1/payments/pay_1", &id, "").await.unwrap();
+    // One that goes another way: it is kept only when the caller does not wait.
+    let id = [("x-request-id", "asked-2")];
+    client.post("/v1/payments", &id, &json!({})).await;
+    let log = program.log();
+    let ids: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["message"] == "a call could not be passed through")
+        .map(|line| line["span"]["request.id"].clone())
+        .collect();
+    assert_eq!(ids, ["asked-1", "asked-2"], "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_buffer_is_set_aside_and_the_agent_starts() {
     let hub = StubHub::away().await;
     let program = Program::of(&hub);

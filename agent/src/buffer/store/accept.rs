@@ -7,10 +7,17 @@ use super::{ROW_OVERHEAD, kind_number};
 use crate::buffer::call::{AcceptError, Accepted, NewCall};
 use crate::buffer::writer::Work;
 
-/// Takes a call. Every one costs this.
+/// Takes a call, unless one of its id waits. Every call costs this and [`IS_SETTLED`].
 pub(super) const INSERT: &str = "INSERT INTO operations
        (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+     ON CONFLICT (id, kind) DO NOTHING";
+
+/// Whether a call of this id has left. Read from the indexes alone.
+pub(super) const IS_SETTLED: &str = "SELECT 1 FROM receipts WHERE id = ?1 AND kind = ?2
+     UNION ALL
+     SELECT 1 FROM dead_letters WHERE id = ?1 AND kind = ?2
+     LIMIT 1";
 
 /// The outer error means that the transaction cannot go on; the inner one is the caller's.
 pub(in crate::buffer) fn accept(
@@ -18,24 +25,43 @@ pub(in crate::buffer) fn accept(
     call: &NewCall,
     work: &mut Work,
 ) -> rusqlite::Result<Result<Accepted, AcceptError>> {
+    let refusal = refusal(call, work);
+    // Nearly every call is new and has no key: it is taken without asking for what is known of others.
+    let presumed_new = refusal.is_none() && call.idempotency_key.is_none() && !is_settled(connection, call)?;
+    if presumed_new && insert(connection, call, work)?.is_some() {
+        return Ok(Ok(Accepted::new(call)));
+    }
     if let Some(known) = find_known(connection, call)? {
         return Ok(known.answer(call));
     }
-    if call.expires_at.is_some_and(|expires_at| expires_at <= call.accepted_at) {
-        return Ok(Err(AcceptError::Expired));
-    }
-    let bytes = call.body.len() as u64 + ROW_OVERHEAD;
-    if let Some(reason) = work.limits.refusal(work.ledger.totals, bytes, work.free_disk) {
-        return Ok(Err(AcceptError::Full(reason)));
+    if let Some(refusal) = refusal {
+        return Ok(Err(refusal));
     }
     insert(connection, call, work)?;
-    Ok(Ok(Accepted { id: call.id, accepted_at: call.accepted_at, replayed: false, expired: false }))
+    Ok(Ok(Accepted::new(call)))
 }
 
-/// Writes the row under the next number, which it gives.
-pub(super) fn insert(connection: &Connection, call: &NewCall, work: &mut Work) -> rusqlite::Result<i64> {
+/// Why a call that is new is not taken, if it is not.
+fn refusal(call: &NewCall, work: &Work) -> Option<AcceptError> {
+    if call.expires_at.is_some_and(|expires_at| expires_at <= call.accepted_at) {
+        return Some(AcceptError::Expired);
+    }
+    let bytes = call.body.len() as u64 + ROW_OVERHEAD;
+    work.limits.refusal(work.ledger.totals, bytes, work.free_disk).map(AcceptError::Full)
+}
+
+fn is_settled(connection: &Connection, call: &NewCall) -> rusqlite::Result<bool> {
+    connection.prepare_cached(IS_SETTLED)?.exists((call.id.as_bytes(), kind_number(call.kind)))
+}
+
+/// Writes the row under the next number, which it gives; `None` when a call of its id waits already.
+pub(super) fn insert(
+    connection: &Connection,
+    call: &NewCall,
+    work: &mut Work,
+) -> rusqlite::Result<Option<i64>> {
     let seq = work.ledger.last_seq + 1;
-    connection.prepare_cached(INSERT)?.execute((
+    let inserted = connection.prepare_cached(INSERT)?.execute((
         seq,
         kind_number(call.kind),
         call.id.as_bytes(),
@@ -46,11 +72,20 @@ pub(super) fn insert(connection: &Connection, call: &NewCall, work: &mut Work) -
         &call.fingerprint,
         call.body.as_ref(),
     ))?;
+    if inserted == 0 {
+        return Ok(None);
+    }
     work.ledger.last_seq = seq;
     work.ledger.totals.rows += 1;
     work.ledger.totals.bytes += call.body.len() as u64 + ROW_OVERHEAD;
     work.added = true;
-    Ok(seq)
+    Ok(Some(seq))
+}
+
+impl Accepted {
+    fn new(call: &NewCall) -> Self {
+        Self { id: call.id, accepted_at: call.accepted_at, replayed: false, expired: false }
+    }
 }
 
 /// A call of the same id or key: it waits, or the hub has it, or it is dead.

@@ -24,7 +24,10 @@ pub(in crate::buffer) fn import(
             Known::KeyTaken => call.idempotency_key = None,
             Known::No => {}
         }
-        let seq = accept::insert(connection, &call, work)?;
+        let Some(seq) = accept::insert(connection, &call, work)? else {
+            imported.known += 1;
+            continue;
+        };
         if let Some(Buried { failed_at, reason, answer, hub_version }) = dead {
             let why = Why { reason, answer: answer.as_deref(), hub_version: hub_version.as_deref() };
             bury(connection, seq, failed_at, why, &mut work.ledger.totals)?;

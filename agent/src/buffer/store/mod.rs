@@ -154,7 +154,7 @@ mod tests {
     fn a_call_comes_and_goes_without_a_table_made_for_it() {
         let connection = Connection::open_in_memory().unwrap();
         open::create(&connection).unwrap();
-        for statement in [accept::INSERT, settle::DELETE] {
+        for statement in [accept::INSERT, accept::IS_SETTLED, settle::DELETE] {
             let mut explained = connection.prepare(&format!("EXPLAIN {statement}")).unwrap();
             let opcodes: Vec<String> =
                 explained.raw_query().mapped(|row| row.get(1)).map(Result::unwrap).collect();

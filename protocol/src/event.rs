@@ -1,5 +1,7 @@
 //! Events: something that happened to an order (or to anything else of the shop's).
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -33,11 +35,40 @@ impl NewEvent {
     /// # Errors
     /// Every field that is missing, wrong or unknown.
     pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+        let EventBody { id, event_type, data, occurred_at } = EventBody::check(body)?;
+        Ok(Self { id, event_type, data: data.into_owned(), occurred_at })
+    }
+
+    /// The order that the event is about, when it names one.
+    pub fn order_id(&self) -> Option<&str> {
+        order_id(&self.data)
+    }
+}
+
+/// The same, for whoever keeps the body as it came: what the event says stays in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventBody<'v> {
+    /// The id that the caller made, if it did.
+    pub id: Option<EventId>,
+    /// Dotted lower case, as `order.created`.
+    pub event_type: String,
+    /// What the event says.
+    pub data: Cow<'v, Map<String, Value>>,
+    /// When it happened, by the caller's clock.
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+impl<'v> EventBody<'v> {
+    /// Checks a body.
+    ///
+    /// # Errors
+    /// Every field that is missing, wrong or unknown.
+    pub fn check(body: &'v Value) -> Result<Self, Vec<FieldError>> {
         let mut errors = Errors::default();
         let event = Fields::of(body, &mut errors).and_then(|mut fields| {
             let id = fields.optional("id", check::id);
             let event_type = fields.required("type", event_type);
-            let data = fields.required("data", check::object);
+            let data = fields.required("data", check::object_in_place);
             let occurred_at = fields.optional("occurred_at", check::timestamp);
             if let (Some(event_type), Some(data)) = (&event_type, &data)
                 && event_type.starts_with("order.")
@@ -61,8 +92,12 @@ impl NewEvent {
 
     /// The order that the event is about, when it names one.
     pub fn order_id(&self) -> Option<&str> {
-        self.data.get("order_id").and_then(Value::as_str)
+        order_id(&self.data)
     }
+}
+
+fn order_id(data: &Map<String, Value>) -> Option<&str> {
+    data.get("order_id").and_then(Value::as_str)
 }
 
 /// The rule for event types: two or more parts of lower-case letters, digits, `_` and `-`, joined by dots.

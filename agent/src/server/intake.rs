@@ -15,7 +15,7 @@ use hyper::body::Body as _;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 use trastienda_protocol::batch::Kind;
-use trastienda_protocol::event::NewEvent;
+use trastienda_protocol::event::EventBody;
 use trastienda_protocol::fingerprint::fingerprint;
 use trastienda_protocol::ids::{self, Id};
 use trastienda_protocol::limits::{BODY_MAX, ID_AHEAD_MAX, NOTIFICATION_MAX, is_idempotency_key};
@@ -42,17 +42,31 @@ const DEPTH_MAX: usize = 100;
 /// `POST /v1/events`
 pub(super) async fn event(core: Arc<Core>, request: Request) -> Result<Response, Refusal> {
     let call = Call::read(request, BODY_MAX).await?;
-    let event = NewEvent::parse(&call.value).map_err(Problem::validation)?;
-    let order_id = event.order_id().map(str::to_owned);
-    let accepted =
-        call.keep(&core, Kept { kind: Kind::Event, id: event.id.map(Id::uuid), order_id, expires_at: None });
-    let accepted = accepted.await?;
-    let body = json!({
-        "id": public_id(Kind::Event, accepted.id),
-        "type": event.event_type,
-        "created_at": time::format(DateTime::from_timestamp_millis(accepted.accepted_at).unwrap_or_default()),
-    });
+    let event = EventBody::check(&call.value).map_err(Problem::validation)?;
+    let kept = Kept {
+        kind: Kind::Event,
+        id: event.id.map(Id::uuid),
+        order_id: event.order_id().map(str::to_owned),
+        expires_at: None,
+    };
+    let event_type = event.event_type;
+    let accepted = call.keep(&core, kept).await?;
+    let created_at = DateTime::from_timestamp_millis(accepted.accepted_at).unwrap_or_default();
+    let body = EventAcknowledged {
+        id: public_id(Kind::Event, accepted.id),
+        event_type,
+        created_at: time::format(created_at),
+    };
     Ok(acknowledge(accepted, &body))
+}
+
+/// What a shop that waits for it reads of its event.
+#[derive(serde::Serialize)]
+struct EventAcknowledged {
+    id: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    created_at: String,
 }
 
 /// `POST /v1/notifications`
@@ -202,7 +216,7 @@ impl Call {
     }
 }
 
-fn acknowledge(accepted: Accepted, body: &Value) -> Response {
+fn acknowledge(accepted: Accepted, body: &impl serde::Serialize) -> Response {
     let mut response = (StatusCode::ACCEPTED, axum::Json(body)).into_response();
     if accepted.replayed {
         response.headers_mut().insert("idempotent-replayed", axum::http::HeaderValue::from_static("true"));

@@ -1,5 +1,7 @@
 //! The rules that values are read by: each gives the value, or says what would be right.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -74,14 +76,16 @@ pub fn boolean(value: &Value) -> Result<bool, String> {
 
 /// An object, kept as it is.
 pub fn object(value: &Value) -> Result<Map<String, Value>, String> {
+    object_in_place(value).map(Cow::into_owned)
+}
+
+/// An object, left where it is.
+pub fn object_in_place(value: &Value) -> Result<Cow<'_, Map<String, Value>>, String> {
     match value {
-        Value::Object(map) if mentions_nul(value) => {
-            let _ = map;
-            Err("must not contain the NUL character".to_owned())
-        }
-        Value::Object(map) => Ok(map.clone()),
+        Value::Object(_) if mentions_nul(value) => Err("must not contain the NUL character".to_owned()),
+        Value::Object(map) => Ok(Cow::Borrowed(map)),
         // PHP writes an empty array for an empty object.
-        Value::Array(items) if items.is_empty() => Ok(Map::new()),
+        Value::Array(items) if items.is_empty() => Ok(Cow::Owned(Map::new())),
         other => Err(format!("must be an object, not {}", name_of(other))),
     }
 }

@@ -14,8 +14,8 @@ destdir=${DESTDIR:-}
 if [ $# -gt 0 ]; then
     so=$1
 else
-    PHP_CONFIG=$(command -v "$php_config") PHP=$php cargo build --manifest-path "$here/Cargo.toml" --profile ci
-    so=${CARGO_TARGET_DIR:-$here/../target}/ci/libtrastienda.so
+    PHP_CONFIG=$(command -v "$php_config") PHP=$php cargo build --manifest-path "$here/Cargo.toml" --release
+    so=${CARGO_TARGET_DIR:-$here/../target}/release/libtrastienda.so
 fi
 
 library=$destdir$("$php_config" --extension-dir)/trastienda.so

@@ -16,8 +16,8 @@ if [[ ${1:-} == --host ]]; then
   programs=host
   built=${2:-}
   if [[ -z $built ]]; then
-    SQLX_OFFLINE=true cargo build --workspace --bins --lib --profile ci
-    built=${CARGO_TARGET_DIR:-target}/ci
+    SQLX_OFFLINE=true cargo build --workspace --bins --lib --release
+    built=${CARGO_TARGET_DIR:-target}/release
   fi
   mkdir -p target/dist
   for file in trastienda-hub trastienda-agent libtrastienda.so; do

@@ -82,7 +82,7 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
         black / down,
         down - bare,
     ));
-    together(&stack, runs.min(3)).await?;
+    together(&stack, runs).await?;
     set(&mut stack, "TRASTIENDA_DURABILITY", "process").await?;
     line(&stack, &NATIVE, "… durability = process", runs, 0).await?;
     drain(&mut stack, &hub).await?;
@@ -158,41 +158,41 @@ async fn measure_line(stack: &Stack, way: &Way, name: &str, runs: usize, pace: &
         medians.push(quantile(&mut times, 0.5));
         worst.push(quantile(&mut times, 0.99));
     }
-    let p50 = quantile(&mut medians, 0.5);
-    say(&format!(
-        "  {name:<44} p50 {p50:>8.0} ({:.0} to {:.0})   p99 {:>8.0}",
-        medians.first().copied().unwrap_or_default(),
-        medians.last().copied().unwrap_or_default(),
-        quantile(&mut worst, 0.5),
-    ));
+    let (least, p50, most) = spread(&mut medians);
+    let p99 = quantile(&mut worst, 0.5);
+    say(&format!("  {name:<44} p50 {p50:>8.0} ({least:.0} to {most:.0})   p99 {p99:>8.0}"));
     Ok(p50)
 }
 
-/// Many processes at once, beside as many that commit into one file.
+/// Many processes at once, and as many that commit into one file, in turns: the machine is not equally quick all the time.
 async fn together(stack: &Stack, runs: usize) -> anyhow::Result<()> {
     let shared = Way { name: "into one SQLite file", transport: Transport::Extension, kind: "shared" };
     for calls in CALLS_TOGETHER {
-        let mut medians = Vec::new();
-        for way in [&shared, &NATIVE] {
-            let mut rates = Vec::new();
-            for _ in 0..runs {
-                rates.push(rate_together(stack, way, calls).await?);
-            }
-            let median = quantile(&mut rates, 0.5);
-            let (least, most) = (rates.first().copied(), rates.last().copied());
+        let (mut files, mut agents, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..runs {
+            let file = rate_together(stack, &shared, calls).await?;
+            let agent = rate_together(stack, &NATIVE, calls).await?;
+            files.push(file);
+            agents.push(agent);
+            ratios.push(agent / file);
+        }
+        for (way, rates) in [(&shared, &mut files), (&NATIVE, &mut agents)] {
+            let (least, median, most) = spread(rates);
             say(&format!(
-                "  {TOGETHER} processes at once, {calls} calls each, {:<34} {median:>8.0}/s ({:.0} to {:.0})",
+                "  {TOGETHER} processes at once, {calls} calls each, {:<34} {median:>8.0}/s ({least:.0} to {most:.0})",
                 way.name,
-                least.unwrap_or_default(),
-                most.unwrap_or_default(),
             ));
-            medians.push(median);
         }
-        if let [shared, native] = medians[..] {
-            say(&format!("  … {:.1}×", native / shared));
-        }
+        let (least, median, most) = spread(&mut ratios);
+        say(&format!("  … {median:.1}× ({least:.1} to {most:.1})"));
     }
     Ok(())
+}
+
+/// The least, the median, the most.
+fn spread(values: &mut [f64]) -> (f64, f64, f64) {
+    let median = quantile(values, 0.5);
+    (values.first().copied().unwrap_or_default(), median, values.last().copied().unwrap_or_default())
 }
 
 /// Calls a second of all processes.

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use uuid::Uuid;
 
-use super::{ROW_OVERHEAD, kind_number};
+use super::{ROW_OVERHEAD, failure, kind_number};
 use crate::buffer::call::{AcceptError, Accepted, NewCall};
 use crate::buffer::writer::Work;
 
-/// Takes a call, unless one of its id waits. Every call costs this and [`IS_SETTLED`].
+/// Takes a call, unless one of its id waits. Every call costs this, and without a key only [`IS_SETTLED`] besides.
 pub(super) const INSERT: &str = "INSERT INTO operations
        (seq, kind, id, idempotency_key, order_id, accepted_at, expires_at, fingerprint, body)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -26,9 +26,9 @@ pub(in crate::buffer) fn accept(
     work: &mut Work,
 ) -> rusqlite::Result<Result<Accepted, AcceptError>> {
     let refusal = refusal(call, work);
-    // Nearly every call is new and has no key: it is taken without asking for what is known of others.
+    // Nearly every call is new and has no key: it is taken without looking for one that waits.
     let presumed_new = refusal.is_none() && call.idempotency_key.is_none() && !is_settled(connection, call)?;
-    if presumed_new && insert(connection, call, work)?.is_some() {
+    if presumed_new && insert_if_new(connection, call, work)?.is_some() {
         return Ok(Ok(Accepted::new(call)));
     }
     if let Some(known) = find_known(connection, call)? {
@@ -54,12 +54,18 @@ fn is_settled(connection: &Connection, call: &NewCall) -> rusqlite::Result<bool>
     connection.prepare_cached(IS_SETTLED)?.exists((call.id.as_bytes(), kind_number(call.kind)))
 }
 
-/// Writes the row under the next number, which it gives; `None` when a call of its id waits already.
-pub(super) fn insert(
-    connection: &Connection,
-    call: &NewCall,
-    work: &mut Work,
-) -> rusqlite::Result<Option<i64>> {
+/// Writes the row of a call that is known to be new under the next number, which it gives.
+///
+/// # Errors
+/// An index names a call of its id that nobody finds: the database is damaged. What was not written must not be
+/// acknowledged.
+pub(super) fn insert(connection: &Connection, call: &NewCall, work: &mut Work) -> rusqlite::Result<i64> {
+    insert_if_new(connection, call, work)?
+        .ok_or_else(|| failure(rusqlite::ffi::SQLITE_CORRUPT, "an index names a call that is not there"))
+}
+
+/// The same; `None` when a call of its id waits already.
+fn insert_if_new(connection: &Connection, call: &NewCall, work: &mut Work) -> rusqlite::Result<Option<i64>> {
     let seq = work.ledger.last_seq + 1;
     let inserted = connection.prepare_cached(INSERT)?.execute((
         seq,
@@ -164,4 +170,37 @@ fn find_known(connection: &Connection, call: &NewCall) -> rusqlite::Result<Optio
         }
         (by_id, by_key) => by_id.or(by_key),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use trastienda_protocol::batch::Kind;
+
+    use super::*;
+    use crate::buffer::call::{Disk, Limits, StorageError};
+    use crate::buffer::store::{Ledger, open};
+
+    #[test]
+    fn what_is_not_written_is_not_acknowledged() {
+        let connection = Connection::open_in_memory().unwrap();
+        open::create(&connection).unwrap();
+        let call = NewCall {
+            kind: Kind::Event,
+            id: Uuid::from_u128(7),
+            idempotency_key: None,
+            order_id: None,
+            accepted_at: 1,
+            expires_at: None,
+            fingerprint: [0; 32],
+            body: Bytes::from_static(b"{}"),
+        };
+        let limits = Limits { max_bytes: u64::MAX, max_rows: u64::MAX, min_free: Some(0) };
+        let free_disk = Disk { size: 1, free: 1 };
+        let mut work = Work { ledger: Ledger::default(), limits, free_disk, added: false };
+        assert_eq!(insert(&connection, &call, &mut work).unwrap(), 1);
+        let error = StorageError::from(insert(&connection, &call, &mut work).unwrap_err());
+        assert!(error.is_damage(), "{error}");
+        assert_eq!((work.ledger.last_seq, work.ledger.totals.rows), (1, 1));
+    }
 }

@@ -24,10 +24,7 @@ pub(in crate::buffer) fn import(
             Known::KeyTaken => call.idempotency_key = None,
             Known::No => {}
         }
-        let Some(seq) = accept::insert(connection, &call, work)? else {
-            imported.known += 1;
-            continue;
-        };
+        let seq = accept::insert(connection, &call, work)?;
         if let Some(Buried { failed_at, reason, answer, hub_version }) = dead {
             let why = Why { reason, answer: answer.as_deref(), hub_version: hub_version.as_deref() };
             bury(connection, seq, failed_at, why, &mut work.ledger.totals)?;

@@ -93,10 +93,14 @@ pub(super) fn roll_back(connection: &Connection) {
 pub(super) fn begin_log_anew(connection: &Connection) -> rusqlite::Result<()> {
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
     if busy {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-        return Err(rusqlite::Error::SqliteFailure(code, Some("the log is being read".to_owned())));
+        return Err(failure(rusqlite::ffi::SQLITE_BUSY, "the log is being read"));
     }
     Ok(())
+}
+
+/// What SQLite would have said with this code, had it seen what we see.
+fn failure(code: std::ffi::c_int, message: impl Into<String>) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(message.into()))
 }
 
 pub(super) fn save_ledger(connection: &Connection, ledger: Ledger) -> rusqlite::Result<()> {

@@ -18,7 +18,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use trastienda_protocol::ids::{IdSource as _, RandomIds};
 
-use super::{AGENT_ID, FINGERPRINT_KEY, Ledger, PROJECT, find_fact, load_ledger, log, save_fact, upgrade};
+use super::{
+    AGENT_ID, FINGERPRINT_KEY, Ledger, PROJECT, failure, find_fact, load_ledger, log, save_fact, upgrade,
+};
 use crate::buffer::Options;
 use crate::buffer::call::{Durability, StorageError};
 
@@ -230,8 +232,7 @@ fn check(connection: &Connection) -> Result<(), OpenError> {
 }
 
 fn damage(verdict: String) -> OpenError {
-    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    rusqlite::Error::SqliteFailure(code, Some(verdict)).into()
+    failure(rusqlite::ffi::SQLITE_CORRUPT, verdict).into()
 }
 
 /// Looks whether acknowledged calls lie in the log where SQLite would not read them, and would write over them.

@@ -71,15 +71,10 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
     let up = line(&stack, &NATIVE, "… 50/s, hub up and taking them", runs.min(3), FIFTY_A_SECOND).await?;
     stack.hub.kill().await?;
     let paced = line(&stack, &NATIVE, "… 50/s, hub down", runs.min(3), FIFTY_A_SECOND).await?;
-    let down = line(&stack, &NATIVE, "… hub down", runs, 0).await?;
-    // Connections are made and nobody ever answers.
-    let hole = TcpListener::bind("127.0.0.1:0").await?;
-    set(&mut stack, "TRASTIENDA_HUB_URL", &format!("http://{}", hole.local_addr()?)).await?;
-    let black = line(&stack, &NATIVE, "… hub black-holed", runs, 0).await?;
+    let (down, ratio) = away(&mut stack, &hub, runs).await?;
     say(&format!(
-        "  at 50/s, hub up to down {:.2}×; black-holed to down {:.2}×, down to bare {:+.0} µs",
+        "  at 50/s, hub up to down {:.2}×; black-holed to down {ratio}, down to bare {:+.0} µs",
         up / paced,
-        black / down,
         down - bare,
     ));
     together(&stack, runs).await?;
@@ -87,6 +82,24 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
     line(&stack, &NATIVE, "… durability = process", runs, 0).await?;
     drain(&mut stack, &hub).await?;
     stack.stop().await
+}
+
+/// Calls while nothing listens where the hub should be, and while connections are made there and nobody ever answers, in
+/// turns. The first one's p50, and what the second takes compared with it.
+async fn away(stack: &mut Stack, hub: &str, runs: usize) -> anyhow::Result<(f64, String)> {
+    let hole = TcpListener::bind("127.0.0.1:0").await?;
+    let hole = format!("http://{}", hole.local_addr()?);
+    let (mut down, mut black, mut ratios) = (Times::default(), Times::default(), Vec::new());
+    for _ in 0..runs {
+        set(stack, "TRASTIENDA_HUB_URL", hub).await?;
+        let refused = down.add(run(&stack.shop_a, &NATIVE, &Pace::default()).await?);
+        set(stack, "TRASTIENDA_HUB_URL", &hole).await?;
+        ratios.push(black.add(run(&stack.shop_a, &NATIVE, &Pace::default()).await?) / refused);
+    }
+    let p50 = down.print("… hub down");
+    black.print("… hub black-holed");
+    let (least, median, most) = spread(&mut ratios);
+    Ok((p50, format!("{median:.2}× ({least:.2} to {most:.2})")))
 }
 
 /// What an agent costs that nobody calls.
@@ -151,17 +164,36 @@ pub(crate) async fn line(
 }
 
 async fn measure_line(stack: &Stack, way: &Way, name: &str, runs: usize, pace: &Pace) -> anyhow::Result<f64> {
-    let mut medians = Vec::new();
-    let mut worst = Vec::new();
+    let mut times = Times::default();
     for _ in 0..runs {
-        let mut times = run(&stack.shop_a, way, pace).await?;
-        medians.push(quantile(&mut times, 0.5));
-        worst.push(quantile(&mut times, 0.99));
+        times.add(run(&stack.shop_a, way, pace).await?);
     }
-    let (least, p50, most) = spread(&mut medians);
-    let p99 = quantile(&mut worst, 0.5);
-    say(&format!("  {name:<44} p50 {p50:>8.0} ({least:.0} to {most:.0})   p99 {p99:>8.0}"));
-    Ok(p50)
+    Ok(times.print(name))
+}
+
+/// The runs of one way.
+#[derive(Default)]
+struct Times {
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Times {
+    /// Adds a run; gives its p50.
+    fn add(&mut self, mut times: Vec<f64>) -> f64 {
+        let p50 = quantile(&mut times, 0.5);
+        self.p50.push(p50);
+        self.p99.push(quantile(&mut times, 0.99));
+        p50
+    }
+
+    /// Prints the line of a way; gives its p50.
+    fn print(&mut self, name: &str) -> f64 {
+        let (least, p50, most) = spread(&mut self.p50);
+        let p99 = quantile(&mut self.p99, 0.5);
+        say(&format!("  {name:<44} p50 {p50:>8.0} ({least:.0} to {most:.0})   p99 {p99:>8.0}"));
+        p50
+    }
 }
 
 /// Many processes at once, and as many that commit into one file, in turns: the machine is not equally quick all the time.

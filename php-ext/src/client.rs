@@ -9,14 +9,10 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use socket2::{Domain, SockAddr, Socket, Type};
-
+use crate::connection::Connection;
 use crate::response::{Incoming, Response};
 
 /// A request, ready to be sent.
@@ -57,7 +53,7 @@ pub(crate) enum Failure {
 struct Kept {
     process: u32,
     socket: PathBuf,
-    stream: Socket,
+    connection: Connection,
 }
 
 thread_local! {
@@ -75,12 +71,14 @@ pub(crate) fn exchange(route: &Route, request: &Request<'_>) -> Result<Response,
     loop {
         let attempt = match kept.take() {
             Some(kept) => Ok(kept),
-            None => {
-                connect(route, deadline).map(|stream| Kept { process, socket: route.socket.clone(), stream })
-            }
+            None => Connection::open(&route.socket, route.connect, deadline).map(|connection| Kept {
+                process,
+                socket: route.socket.clone(),
+                connection,
+            }),
         };
         let broken = match attempt {
-            Ok(kept) => match try_once(&kept.stream, &bytes, request.method, deadline) {
+            Ok(kept) => match try_once(&kept.connection, &bytes, request.method, deadline) {
                 Ok(response) => {
                     if response.keep_alive {
                         keep(kept);
@@ -140,11 +138,16 @@ impl Broken {
     }
 }
 
-fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> Result<Response, Broken> {
+fn try_once(
+    connection: &Connection,
+    bytes: &[u8],
+    method: &str,
+    deadline: Instant,
+) -> Result<Response, Broken> {
     let mut unsent = bytes;
     let mut refused = None;
     while !unsent.is_empty() && refused.is_none() {
-        match send(stream, unsent, deadline) {
+        match connection.send(unsent, deadline) {
             Ok(count) => unsent = unsent.get(count..).unwrap_or_default(),
             // An agent that refuses a body early answers, and then stops reading: look for its answer.
             Err(error) if error.kind() != ErrorKind::TimedOut => refused = Some(error),
@@ -152,7 +155,7 @@ fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> R
         }
     }
     let sent = unsent.is_empty();
-    let mut incoming = Incoming::new(|buffer: &mut [u8]| receive(stream, buffer, deadline));
+    let mut incoming = Incoming::new(|buffer: &mut [u8]| connection.receive(buffer, deadline));
     let response = incoming.response(method);
     let answered = incoming.started();
     match response {
@@ -162,67 +165,6 @@ fn try_once(stream: &Socket, bytes: &[u8], method: &str, deadline: Instant) -> R
         }
         Err(error) => Err(Broken { error: refused.unwrap_or(error), connected: true, sent, answered }),
     }
-}
-
-fn connect(route: &Route, deadline: Instant) -> io::Result<Socket> {
-    let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // On Linux a connect to a Unix socket whose backlog is full waits for as long as a send may.
-    let address = SockAddr::unix(&route.socket)?;
-    loop {
-        stream.set_write_timeout(Some(left(deadline)?.min(route.connect)))?;
-        match stream.connect(&address) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => {
-                done?;
-                // From here on, waiting is what `wait` is for.
-                stream.set_nonblocking(true)?;
-                return Ok(stream);
-            }
-        }
-    }
-}
-
-fn send(stream: &Socket, bytes: &[u8], deadline: Instant) -> io::Result<usize> {
-    loop {
-        // Mostly there is room. Without the flag, a closed peer would raise SIGPIPE, which ends a process that does not
-        // expect it.
-        match stream.send_with_flags(bytes, libc::MSG_NOSIGNAL) {
-            Err(error) if is_transient(&error) => wait(stream, PollFlags::OUT, deadline)?,
-            done => return done,
-        }
-    }
-}
-
-fn receive(stream: &Socket, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-    loop {
-        wait(stream, PollFlags::IN, deadline)?;
-        match io::Read::read(&mut &*stream, buffer) {
-            Err(error) if is_transient(&error) => {}
-            done => return done,
-        }
-    }
-}
-
-/// Waits until the connection can be used, or is closed. Not in a read that blocks: the kernel would wake it for nothing as
-/// well, when the agent has read the request and there is room for more.
-fn wait(stream: &Socket, until: PollFlags, deadline: Instant) -> io::Result<()> {
-    let left = Timespec::try_from(left(deadline)?).map_err(|_| ErrorKind::InvalidInput)?;
-    match poll(&mut [PollFd::new(stream, until)], Some(&left)) {
-        Ok(0) => Err(ErrorKind::TimedOut.into()),
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Interrupted by a signal, or another look has to be taken: the deadline decides, not the error.
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    // The socket options count in microseconds, and zero means for ever.
-    if left < Duration::from_micros(1) { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn encode(request: &Request<'_>) -> Vec<u8> {
@@ -254,7 +196,7 @@ fn encode(request: &Request<'_>) -> Vec<u8> {
 fn take_kept(process: u32, socket: &Path) -> Option<Kept> {
     let kept = KEPT.with(|place| place.try_borrow_mut().ok()?.take())?;
     let ours = kept.process == process && kept.socket == socket;
-    (ours && is_idle(&kept.stream)).then_some(kept)
+    (ours && kept.connection.is_idle()).then_some(kept)
 }
 
 fn keep(kept: Kept) {
@@ -263,11 +205,4 @@ fn keep(kept: Kept) {
             *place = Some(kept);
         }
     });
-}
-
-/// Whether a kept connection has neither been closed nor sent something unasked.
-fn is_idle(stream: &Socket) -> bool {
-    let mut byte = [MaybeUninit::uninit(); 1];
-    let peeked = stream.recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT);
-    matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }

@@ -18,6 +18,7 @@
 
 mod call;
 mod client;
+mod connection;
 mod convert;
 mod engine;
 mod error;

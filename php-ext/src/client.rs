@@ -78,7 +78,7 @@ pub(crate) fn exchange(route: &Route, request: &Request<'_>) -> Result<Response,
             }),
         };
         let broken = match attempt {
-            Ok(kept) => match try_once(&kept.connection, &bytes, request.method, deadline) {
+            Ok(mut kept) => match try_once(&mut kept.connection, &bytes, request.method, deadline) {
                 Ok(response) => {
                     if response.keep_alive {
                         keep(kept);
@@ -139,7 +139,7 @@ impl Broken {
 }
 
 fn try_once(
-    connection: &Connection,
+    connection: &mut Connection,
     bytes: &[u8],
     method: &str,
     deadline: Instant,
@@ -155,11 +155,13 @@ fn try_once(
         }
     }
     let sent = unsent.is_empty();
-    let mut incoming = Incoming::new(|buffer: &mut [u8]| connection.receive(buffer, deadline));
+    let since = Instant::now();
+    let mut incoming = Incoming::new(|buffer: &mut [u8]| connection.receive(buffer, since, deadline));
     let response = incoming.response(method);
     let answered = incoming.started();
     match response {
         Ok(mut response) => {
+            connection.answered(since);
             response.keep_alive &= sent;
             Ok(response)
         }

@@ -9,9 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::spin::Spin;
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Socket,
+    spin: Spin,
 }
 
 impl Connection {
@@ -28,7 +31,7 @@ impl Connection {
                     done?;
                     // From here on, waiting is what `wait` is for.
                     stream.set_nonblocking(true)?;
-                    return Ok(Self { stream });
+                    return Ok(Self { stream, spin: Spin::default() });
                 }
             }
         }
@@ -46,15 +49,23 @@ impl Connection {
         }
     }
 
-    /// Reads what has come, or comes first.
-    pub(crate) fn receive(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+    /// Reads some of the answer to what was sent then.
+    pub(crate) fn receive(&self, buffer: &mut [u8], sent: Instant, deadline: Instant) -> io::Result<usize> {
         loop {
-            self.wait(PollFlags::IN, deadline)?;
+            // To yield instead of looking again at once would give a busy processor away for milliseconds.
+            if sent.elapsed() >= self.spin.look() {
+                self.wait(PollFlags::IN, deadline)?;
+            }
             match io::Read::read(&mut &self.stream, buffer) {
-                Err(error) if is_transient(&error) => {}
+                Err(error) if is_transient(&error) => std::hint::spin_loop(),
                 done => return done,
             }
         }
+    }
+
+    /// The whole answer to what was sent then is here.
+    pub(crate) fn answered(&mut self, sent: Instant) {
+        self.spin.answered(sent.elapsed());
     }
 
     /// Waits until the connection can be used, or is closed. Not in a read that blocks: the kernel would wake it for nothing as

@@ -29,6 +29,7 @@ mod ini;
 mod options;
 mod passthrough;
 mod response;
+mod spin;
 mod webhook;
 
 use ext_php_rs::prelude::*;

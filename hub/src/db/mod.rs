@@ -27,6 +27,10 @@ const CONNECTIONS_MAX: u32 = 20;
 /// Every statement of the hub's touches few rows and has an index for them. A table whose statistics are young (a new
 /// week's partition, a morning's backlog) must not tempt the planner into reading it whole, least of all in a plan
 /// that it then keeps.
+///
+/// Nor must the small indexes of what waits or is leased tempt it, which look empty in a quiet hour: a statement that knows
+/// its row's id would walk through thousands in the next busy one, for each row. So such a statement compares the lease
+/// with `is not distinct from`, or says otherwise what it asks of the row in words that no such index is declared with.
 pub const PLANNER: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                        set jit = off; set random_page_cost = 1.1";
 

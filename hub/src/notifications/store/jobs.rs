@@ -116,7 +116,10 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
 /// What a claimed mail says, if the lease is still its own.
 pub(crate) async fn load_payload(db: &PgPool, mail: &ClaimedMail) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
-        r#"select payload::text as "payload!" from notifications where project_id = $1 and id = $2 and lease_token = $3"#,
+        r#"select payload::text as "payload!"
+           from notifications
+           where project_id = $1 and id = $2
+             and lease_token is not distinct from $3"#,
         mail.project_id,
         mail.id,
         mail.lease_token,
@@ -154,7 +157,8 @@ pub(crate) async fn finish_mails(
             lease_token = null, lease_hub = null, lease_until = null
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[])
             as d (project_id, id, lease_token, status, detail, counted, run_at)
-        where n.project_id = d.project_id and n.id = d.id and n.lease_token = d.lease_token and n.status = 'pending'
+        where n.project_id = d.project_id and n.id = d.id and n.lease_token is not distinct from d.lease_token
+          and n.status = 'pending'
         returning n.project_id, n.id
         "#,
         &column(|mail| mail.project_id),

@@ -218,7 +218,7 @@ pub(crate) async fn hasten(
         r#"
         update payment_transactions
         set run_at = $3
-        where project_id = $1 and id = $2 and action is not null and lease_token is null and run_at > $3
+        where project_id = $1 and id = $2 and num_nonnulls(action) = 1 and lease_token is null and run_at > $3
         "#,
         project.uuid(),
         id.uuid(),

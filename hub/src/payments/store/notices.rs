@@ -196,7 +196,7 @@ pub(crate) async fn finish_notice(
             attempts = attempts - $7,
             handled_at = case when $4 <> 'pending' then $6::timestamptz end,
             lease_token = null, lease_hub = null, lease_until = null
-        where project_id = $1 and id = $2 and lease_token = $3
+        where project_id = $1 and id = $2 and lease_token is not distinct from $3
         "#,
         notice.project_id,
         notice.id,

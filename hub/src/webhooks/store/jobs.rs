@@ -387,7 +387,7 @@ pub(crate) async fn finish_deliveries(
             lease_token = null, lease_hub = null, lease_until = null
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[], $7::integer[], $8::text[])
             as done(project_id, id, lease_token, status, was_tried, run_at, response_code, error)
-        where d.project_id = done.project_id and d.id = done.id and d.lease_token = done.lease_token
+        where d.project_id = done.project_id and d.id = done.id and d.lease_token is not distinct from done.lease_token
         returning d.id, done.lease_token as "lease_token!"
         "#,
         &column(|attempted| attempted.delivery.project_id),

@@ -46,7 +46,15 @@ impl Exim {
             let path = home.path().join("exim.conf");
             std::fs::write(&path, configuration(home.path(), starttls, tls, mechanism)).unwrap();
             let mut command = Command::new("/usr/sbin/exim4");
-            command.arg("-C").arg(&path).arg("-bdf").stdin(Stdio::null()).stdout(Stdio::null());
+            // Not the test's own: what it made for a connection may end a moment after the test.
+            let errors = std::fs::File::create(home.path().join("log/stderr")).unwrap();
+            command
+                .arg("-C")
+                .arg(&path)
+                .arg("-bdf")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(errors);
             if let Some((uid, gid)) = owner {
                 for name in ["", "spool", "log", "mails", "key.pem", "cert.pem", "exim.conf"] {
                     chown(home.path().join(name), Some(uid), Some(gid)).unwrap();
@@ -149,7 +157,7 @@ fn owner() -> Option<(u32, u32)> {
 
 fn log(home: &Path) -> String {
     let read = |name| std::fs::read_to_string(home.join("log").join(name)).unwrap_or_default();
-    ["mainlog", "paniclog", "rejectlog"].map(read).join("\n")
+    ["stderr", "mainlog", "paniclog", "rejectlog"].map(read).join("\n")
 }
 
 /// Two that nobody has now.

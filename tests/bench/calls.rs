@@ -87,8 +87,8 @@ pub(crate) async fn measure(runs: usize) -> anyhow::Result<()> {
 /// Calls while nothing listens where the hub should be, and while connections are made there and nobody ever answers, in
 /// turns. The first one's p50, and what the second takes compared with it.
 async fn away(stack: &mut Stack, hub: &str, runs: usize) -> anyhow::Result<(f64, String)> {
-    let hole = TcpListener::bind("127.0.0.1:0").await?;
-    let hole = format!("http://{}", hole.local_addr()?);
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let hole = format!("http://{}", silent.local_addr()?);
     let (mut down, mut black, mut ratios) = (Times::default(), Times::default(), Vec::new());
     for _ in 0..runs {
         set(stack, "TRASTIENDA_HUB_URL", hub).await?;

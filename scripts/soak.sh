@@ -19,6 +19,7 @@ php-ext/check-growth.sh "$target/libtrastienda.so" "${CALLS:-1000000}"
 seed=$(date +%Y%m%d)
 "$target/faults" --seed "$seed" --deliveries 10000
 "$target/faults" --hanging 5000
+"$target/faults" --away 75
 "$target/faults" --seed "$seed" --pulled 5000
 "$target/payments-under-fire" --seed "$seed" --payments "${PAYMENTS:-10000}"
 SCHEMATHESIS_EXAMPLES=${EXAMPLES:-200} SCHEMATHESIS_SEED=$seed cargo test --workspace --test e2e -- schema_holds

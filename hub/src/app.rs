@@ -21,6 +21,7 @@ use crate::outbound::Outbound;
 use crate::payments::work::Jobs;
 use crate::projects::verifier::Verifier;
 use crate::queue::hand_over::HandOver;
+use crate::queue::in_hand::InHand;
 use crate::queue::members::Member;
 use crate::queue::wake::Wakes;
 use crate::seal::Sealer;
@@ -59,6 +60,8 @@ pub struct State {
     pub wakes: Arc<Wakes>,
     /// This hub's membership.
     pub member: Member,
+    /// The leases under which this hub has something in hand.
+    pub in_hand: Arc<InHand>,
     /// Stops tasks and waits for them.
     pub shutdown: Shutdown,
     /// Writes the metrics.
@@ -137,6 +140,7 @@ impl App {
             outbound,
             wakes: Arc::new(wakes),
             member: Member::default(),
+            in_hand: Arc::default(),
             places: Places::new(config.limits.requests),
             accepting: crate::notifications::accept::Gate::default(),
             moves: AtomicU64::new(0),

@@ -107,7 +107,7 @@ async fn serve(
     if !shutdown.finish().await {
         tracing::warn!("some work did not finish in time: its leases are released");
     }
-    queue::members::release_own(&app).await;
+    queue::leases::release_own(&app).await;
     // Before the embedded PostgreSQL is asked whether anybody still uses it.
     app.kept.close().await;
     tracing::info!("stopped");
@@ -190,7 +190,7 @@ async fn look_at_hubs(app: &App, seconds: u64) -> sqlx::Result<()> {
     {
         queue::members::mark_seen(&app.db, number).await?;
     }
-    let running = queue::members::release_void_leases(app).await?;
+    let running = queue::leases::release_void(app).await?;
     if app.fleet.see(app.member.number(), &running) {
         app.pull.hubs_changed();
         // What is this hub's part is another now: there may be more to claim.

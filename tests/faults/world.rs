@@ -53,7 +53,7 @@ pub(crate) struct World {
     proxy: Proxy,
     dice: Dice,
     happened: BTreeMap<Misfortune, usize>,
-    /// What was in flight when something happened.
+    /// What was in flight when the hub was killed.
     in_flight: BTreeSet<String>,
     postgres: Postgres,
     directory: Directory,
@@ -115,7 +115,7 @@ impl World {
         self.account(&events).await
     }
 
-    /// Notes what is in flight. What the database does for a frozen hub after this is seen by the next look.
+    /// Notes what is in flight. What the database does for a killed hub after this is seen by the next look.
     async fn look(&mut self) -> anyhow::Result<()> {
         let leased = "select 'evt_' || replace(event_id::text, '-', '') from webhook_deliveries where lease_token is not null";
         self.in_flight.extend(self.postgres.texts(leased).await?);
@@ -134,9 +134,15 @@ impl World {
     async fn happen(&mut self, misfortune: Misfortune) -> anyhow::Result<()> {
         let while_ = Duration::from_millis(200 + self.dice.below(1_500));
         self.hub.freeze();
-        self.look().await?;
         match misfortune {
-            Misfortune::KillHub => self.hub.kill().await?,
+            Misfortune::KillHub => {
+                self.look().await?;
+                self.hub.kill().await?;
+                // Only now is it known what the hub may have believed to be its own.
+                self.until_disconnected().await?;
+                self.look().await?;
+                return self.hub.restart(&self.directory).await;
+            }
             Misfortune::Terminate => {
                 let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                              where application_name like 'trastienda-hub%'";
@@ -150,12 +156,7 @@ impl World {
                 return Ok(());
             }
         }
-        // Only now is it known what the hub may believe to be its own.
         self.until_disconnected().await?;
-        self.look().await?;
-        if misfortune == Misfortune::KillHub {
-            return self.hub.restart(&self.directory).await;
-        }
         self.hub.thaw();
         if misfortune == Misfortune::Away {
             // Long enough for completions that cannot be written to wait for their turn.
@@ -195,7 +196,7 @@ impl World {
         let twice: BTreeSet<_> =
             arrivals.into_iter().filter(|(_, arrival)| arrival.taken > 1).map(|(id, _)| id).collect();
         let surprising: Vec<_> = twice.difference(&self.in_flight).collect();
-        ensure!(surprising.is_empty(), "taken twice, and in flight at no misfortune: {surprising:?}");
+        ensure!(surprising.is_empty(), "taken twice, and in flight when no hub was killed: {surprising:?}");
         let happened = self.happened.clone();
         Ok(Account { happened, ids: events.len(), in_flight: self.in_flight.len(), twice: twice.len() })
     }

@@ -128,7 +128,7 @@ impl Queue for AlertWebhooks {
     const NAME: &'static str = "alert_webhooks";
     const CONCURRENCY: usize = 4;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedWebhook>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<ClaimedWebhook>> {
         Ok(store::claim_webhooks(&self.0.db, lease, limit).await?)
     }
 

@@ -25,7 +25,7 @@ impl Queue for Expiry {
     const NAME: &'static str = "notification_expiry";
     const CONCURRENCY: usize = 100;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Overdue>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<Overdue>> {
         Ok(store::claim_overdue(&self.app.db, lease, limit).await?)
     }
 

@@ -122,7 +122,7 @@ impl Queue for OperatorMails {
     const NAME: &'static str = "operator_mails";
     const CONCURRENCY: usize = 2;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedMail>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<ClaimedMail>> {
         Ok(store::claim_mails(&self.app.db, lease, limit).await?)
     }
 

@@ -42,7 +42,7 @@ pub(super) struct ClaimedMail {
     pub(super) lease_token: Uuid,
 }
 
-pub(super) async fn claim_mails(db: &PgPool, lease: Lease, limit: i64) -> sqlx::Result<Vec<ClaimedMail>> {
+pub(super) async fn claim_mails(db: &PgPool, lease: &Lease, limit: i64) -> sqlx::Result<Vec<ClaimedMail>> {
     sqlx::query_as!(
         ClaimedMail,
         r#"
@@ -61,7 +61,7 @@ pub(super) async fn claim_mails(db: &PgPool, lease: Lease, limit: i64) -> sqlx::
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
     )

@@ -46,8 +46,8 @@ pub(crate) fn reserve(
 
 impl AtOnce {
     /// What the row is written with.
-    pub(crate) fn lease(&self) -> Lease {
-        self.lease
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// Makes the call, once the row has committed. `key` is the caller's `Idempotency-Key`, if it is held until the
@@ -58,7 +58,7 @@ impl AtOnce {
             project: payment.project_id,
             id: payment.id,
             provider: payment.provider.clone(),
-            lease_token: lease.token,
+            lease: lease.hold,
             attempts: 1,
         };
         place.run(Job { claimed, ready: Some(Box::new(Ready { payment, credentials, pass, key })) });

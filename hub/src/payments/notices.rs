@@ -50,7 +50,7 @@ impl Queue for Notices {
     const WRITERS: usize = 8;
     const BATCH: usize = 1;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedNotice>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<ClaimedNotice>> {
         let rooms = lanes::rooms(Side::Back, lease.now);
         Ok(store::claim_notices(&self.0.db, lease, limit, &rooms).await?)
     }

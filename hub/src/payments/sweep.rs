@@ -63,7 +63,7 @@ impl Queue for Sweeps {
     const NAME: &'static str = "payment_sweeps";
     const CONCURRENCY: usize = 8;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedAccount>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<ClaimedAccount>> {
         Ok(store::claim_accounts(&self.0.db, lease, limit).await?)
     }
 

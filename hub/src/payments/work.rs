@@ -89,7 +89,7 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
     const WRITERS: usize = 8;
     const BATCH: usize = 1;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let rooms = lanes::rooms(Self::SIDE, lease.now);
         let claimed = store::claim_payments(&self.0.db, lease, limit, SYNC, &rooms).await?;
         let jobs: Vec<Job> = claimed.into_iter().map(|claimed| Job { claimed, ready: None }).collect();
@@ -318,7 +318,7 @@ async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
 async fn write(app: &App, done: &Done) -> anyhow::Result<(Moved, Option<Payment>)> {
     let mut tx = app.db.begin().await?;
     let job = &done.job;
-    let locked = store::lock_payment(&mut tx, job.project, job.id, Some(job.lease_token)).await?;
+    let locked = store::lock_payment(&mut tx, job.project, job.id, Some(job.lease.token())).await?;
     // Another hub took the lease over: what it finds out is as true.
     let Some(mut payment) = locked else { return Ok((Moved::default(), None)) };
     let now = app.clock.now();

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::in_hand::{Hold, Unwritten};
 use super::worker::Queue;
 
 /// Takes jobs for a queue's workers.
@@ -16,7 +17,7 @@ pub struct HandOver<Q: Queue> {
     // Weak, all three: the queue ends although somebody could still hand it something.
     queue: Weak<Q>,
     slots: Weak<Semaphore>,
-    done: mpsc::WeakUnboundedSender<Q::Done>,
+    done: mpsc::WeakUnboundedSender<Outcome<Q>>,
     stopping: CancellationToken,
 }
 
@@ -24,14 +25,22 @@ pub struct HandOver<Q: Queue> {
 pub struct Place<Q: Queue> {
     queue: Arc<Q>,
     slot: OwnedSemaphorePermit,
-    done: mpsc::UnboundedSender<Q::Done>,
+    done: mpsc::UnboundedSender<Outcome<Q>>,
+    /// That of the claim that the job comes from.
+    hold: Option<Hold>,
+}
+
+/// What became of a job, and that it is yet to be written.
+pub(super) struct Outcome<Q: Queue> {
+    pub(super) done: Q::Done,
+    pub(super) unwritten: Option<Unwritten>,
 }
 
 impl<Q: Queue> HandOver<Q> {
     pub(super) fn new(
         queue: &Arc<Q>,
         slots: &Arc<Semaphore>,
-        done: &mpsc::UnboundedSender<Q::Done>,
+        done: &mpsc::UnboundedSender<Outcome<Q>>,
         stopping: CancellationToken,
     ) -> Self {
         Self { queue: Arc::downgrade(queue), slots: Arc::downgrade(slots), done: done.downgrade(), stopping }
@@ -53,7 +62,7 @@ impl<Q: Queue> HandOver<Q> {
             return None;
         }
         let slot = self.slots.upgrade()?.try_acquire_owned().ok()?;
-        Some(Place { queue: self.queue.upgrade()?, slot, done: self.done.upgrade()? })
+        Some(Place { queue: self.queue.upgrade()?, slot, done: self.done.upgrade()?, hold: None })
     }
 }
 
@@ -61,22 +70,24 @@ impl<Q: Queue> Place<Q> {
     pub(super) fn new(
         queue: Arc<Q>,
         slot: OwnedSemaphorePermit,
-        done: mpsc::UnboundedSender<Q::Done>,
+        done: mpsc::UnboundedSender<Outcome<Q>>,
+        hold: Option<Hold>,
     ) -> Self {
-        Self { queue, slot, done }
+        Self { queue, slot, done, hold }
     }
 
     /// Runs the job, and those that follow it, in a task of its own.
     pub fn run(self, mut job: Q::Job) {
-        let Self { queue, slot, done } = self;
+        let Self { queue, slot, done, mut hold } = self;
         tokio::spawn(async move {
             loop {
                 let running = Running::<Q>::start();
+                let hold = Q::hold(&job).cloned().or_else(|| hold.take());
                 let outcome = queue.run(job).await;
                 drop(running);
                 let next = queue.next(&outcome);
                 // The receiver lives as long as any sender does.
-                let _ = done.send(outcome);
+                let _ = done.send(Outcome { done: outcome, unwritten: hold.map(Hold::unwritten) });
                 match next {
                     Some(next) => job = next,
                     None => break,

@@ -1,25 +1,59 @@
 //! The running hubs. Each holds a session advisory lock on its number, on the connection that it listens on; the
-//! connection gone, the lock is gone and its leases are void.
+//! connection gone, the lock is gone, and to the others so is the hub. One that only lost its connection comes back under
+//! a new number.
 
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
 
-use crate::app::App;
 use crate::seal::Sealer;
 
 /// First key of the advisory locks on hub numbers.
 const LOCK_CLASS: i32 = 0x7472_6875;
 
+/// How long a hub that lost its membership and has a new one lets the others come back too: what took its connection
+/// may have taken theirs.
+const RETURN: TimeDelta = TimeDelta::seconds(5);
+
 /// This hub's number, while it holds the lock on it.
 #[derive(Debug, Default)]
-pub struct Member(AtomicI32);
+pub struct Member {
+    number: AtomicI32,
+    past: Mutex<Past>,
+}
+
+/// What this hub was before.
+#[derive(Debug, Default)]
+struct Past {
+    /// The numbers that it had. What it ran under them it still runs.
+    numbers: Vec<i32>,
+    /// When it became a member again.
+    returned_at: Option<DateTime<Utc>>,
+}
 
 impl Member {
     /// The number; `None` while the hub is not (or no longer) a member.
     pub fn number(&self) -> Option<i32> {
-        Some(self.0.load(Ordering::SeqCst)).filter(|number| *number != 0)
+        Some(self.number.load(Ordering::SeqCst)).filter(|number| *number != 0)
+    }
+
+    /// The numbers that this hub had before, and lost with its connection.
+    pub(super) fn past_numbers(&self) -> Vec<i32> {
+        self.past().numbers.clone()
+    }
+
+    /// Whether a lock that nobody holds tells this hub that another is gone. Where its own is gone too, it does not: the
+    /// database may have ended everybody's connections.
+    pub(super) fn may_judge(&self, alive: &[i32], now: DateTime<Utc>) -> bool {
+        let past = self.past();
+        match self.number() {
+            Some(number) => {
+                alive.contains(&number) && past.returned_at.is_none_or(|at| now < at || now >= at + RETURN)
+            }
+            None => past.numbers.is_empty(),
+        }
     }
 
     /// Joins on a connection that stays open for as long as the membership.
@@ -40,13 +74,25 @@ impl Member {
         .fetch_one(&mut *conn)
         .await?;
         sqlx::query!("select pg_advisory_lock($1, $2)", LOCK_CLASS, number).execute(conn).await?;
-        self.0.store(number, Ordering::SeqCst);
+        let mut past = self.past();
+        if !past.numbers.is_empty() {
+            past.returned_at = Some(now);
+        }
+        self.number.store(number, Ordering::SeqCst);
         Ok(number)
     }
 
     /// No longer a member: the connection is gone.
     pub(crate) fn leave(&self) {
-        self.0.store(0, Ordering::SeqCst);
+        let mut past = self.past();
+        let number = self.number.swap(0, Ordering::SeqCst);
+        if number != 0 {
+            past.numbers.push(number);
+        }
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -174,64 +220,31 @@ pub(crate) async fn list_alive(db: &PgPool) -> sqlx::Result<Vec<i32>> {
 }
 
 /// The numbers of hubs that said lately that they run.
-async fn list_heard(db: &PgPool) -> sqlx::Result<Vec<i32>> {
+pub(super) async fn list_heard(db: &PgPool) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!("select number from hubs where seen_at > now() - interval '15 seconds'")
         .fetch_all(db)
         .await
 }
 
-/// The tables whose rows are jobs, all with `lease_token`, `lease_hub` and `lease_until`.
-const JOB_TABLES: [&str; 8] = [
-    "webhook_deliveries",
-    "webhook_replays",
-    "notifications",
-    "payment_transactions",
-    "payment_notices",
-    "payment_providers",
-    "operator_mails",
-    "alert_webhooks",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Takes back leases that are over or whose hub is gone; gives the hubs that run.
-pub async fn release_void_leases(app: &App) -> sqlx::Result<Vec<Running>> {
-    // Who holds leases is asked before who is alive: a hub that joins in between holds none of those, and a number that
-    // is gone never comes back.
-    let holders =
-        JOB_TABLES.map(|table| format!("select lease_hub from {table} where lease_token is not null"));
-    let holders: Vec<i32> =
-        sqlx::query_scalar(AssertSqlSafe(holders.join(" union "))).fetch_all(&app.db).await?;
-    let alive = list_alive(&app.db).await?;
-    let gone: Vec<i32> = holders.into_iter().filter(|holder| !alive.contains(holder)).collect();
-    let mut released = 0;
-    for table in JOB_TABLES {
-        let statement = format!(
-            "update {table} set lease_token = null, lease_hub = null, lease_until = null \
-             where lease_token is not null and (lease_until < $1 or lease_hub = any($2))"
-        );
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(app.clock.now()).bind(&gone);
-        released += query.execute(&app.db).await?.rows_affected();
-    }
-    if released > 0 {
-        metrics::counter!("trastienda_leases_released_total").increment(released);
-        tracing::warn!(
-            released,
-            "took back the leases of jobs whose hub died or hung; what was in flight may repeat"
-        );
-        app.wakes.wake_all();
-    }
-    let heard = list_heard(&app.db).await?;
-    Ok(alive.into_iter().map(|number| Running { number, is_heard: heard.contains(&number) }).collect())
-}
-
-/// At the end: gives back what could not be finished, so that others need not wait for the lease.
-pub(crate) async fn release_own(app: &App) {
-    let Some(number) = app.member.number() else { return };
-    for table in JOB_TABLES {
-        let statement = format!(
-            "update {table} set lease_token = null, lease_hub = null, lease_until = null where lease_hub = $1"
-        );
-        if let Err(error) = sqlx::query(AssertSqlSafe(statement)).bind(number).execute(&app.db).await {
-            tracing::warn!(%error, "leases were not released; they end by themselves");
-        }
+    #[test]
+    fn who_lost_its_own_lock_judges_nobody_until_the_others_had_time_to_come_back() {
+        let now = DateTime::UNIX_EPOCH;
+        let member = Member::default();
+        assert!(member.may_judge(&[], now), "one that starts finds what its predecessor left");
+        member.number.store(7, Ordering::SeqCst);
+        assert!(member.may_judge(&[7, 8], now));
+        assert!(!member.may_judge(&[8], now), "its lock is gone, which it has not noticed yet");
+        member.leave();
+        assert!(!member.may_judge(&[8], now));
+        assert_eq!((member.number(), member.past_numbers()), (None, vec![7]));
+        member.number.store(9, Ordering::SeqCst);
+        member.past().returned_at = Some(now);
+        assert!(!member.may_judge(&[9], now));
+        assert!(member.may_judge(&[9], now + RETURN));
+        assert!(member.may_judge(&[9], now - RETURN), "a clock that was set back holds up nothing");
     }
 }

@@ -5,7 +5,8 @@
 //! - **Claimed once**: a claim is a short transaction (`for update skip locked`) that writes a lease: a token, the
 //!   hub's number and a time. No network call happens inside it.
 //! - **A lease is void when its hub is**: each hub holds a session advisory lock on its number; when the lock is
-//!   gone, any other hub takes its leases back at once ([`members`]). A lease that outlives its time is taken back too.
+//!   gone, any other hub takes its leases back at once ([`leases`]). A lease that outlives its time is taken back too. A hub
+//!   that only lost its connection goes on with what it has in hand and completes it ([`in_hand`]).
 //! - **A completion with an old token changes nothing**: the row has moved on.
 //! - **Nothing waits for a poll that could be woken**: in memory on this hub, by `NOTIFY` on the others
 //!   ([`wake`]); a poll each second is the net.
@@ -17,24 +18,29 @@
 //! A slice supplies the claim query and the work ([`worker::Queue`]); nothing here knows a slice.
 
 pub mod hand_over;
+pub mod in_hand;
+pub mod leases;
 pub mod listen;
 pub mod members;
 pub mod wake;
 pub mod worker;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use self::in_hand::{Hold, InHand};
 use crate::app::App;
 
 /// How long a claimed job may run. Longer than any job's own deadlines together.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// What a claim writes into the rows that it takes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Lease {
-    /// Whoever finishes the job must still hold this token.
-    pub token: Uuid,
+    /// Keeps it in hand.
+    pub hold: Hold,
     /// The hub's number.
     pub hub: i32,
     /// When the claim is made.
@@ -46,7 +52,17 @@ pub struct Lease {
 impl Lease {
     /// A lease of this hub's; `None` while it is not a member and may claim nothing.
     pub fn new(app: &App, now: DateTime<Utc>) -> Option<Self> {
-        Some(Self { token: app.ids.uuid(now), hub: app.member.number()?, now, until: now + LEASE })
+        Some(Self::of(app.member.number()?, &app.in_hand, app.ids.uuid(now), now))
+    }
+
+    /// A lease of the hub with this number.
+    pub fn of(hub: i32, in_hand: &Arc<InHand>, token: Uuid, now: DateTime<Utc>) -> Self {
+        Self { hold: in_hand.take(token), hub, now, until: now + LEASE }
+    }
+
+    /// Whoever finishes the job must still hold this token.
+    pub fn token(&self) -> Uuid {
+        self.hold.token()
     }
 }
 

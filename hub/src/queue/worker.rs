@@ -6,14 +6,16 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::hand_over::{HandOver, Place};
-use super::{LEASE, Lease};
+use super::Lease;
+use super::hand_over::{HandOver, Outcome, Place};
+use super::in_hand::{Hold, Unwritten};
 use crate::app::App;
 
 /// How often the table is looked at when nothing wakes the loop.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a failed database is left alone.
+/// How long a failed database is left alone; for longer each time, up to the second.
 const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// A kind of job.
 pub trait Queue: Send + Sync + 'static {
@@ -35,8 +37,14 @@ pub trait Queue: Send + Sync + 'static {
     const BATCH: usize = 500;
 
     /// Claims up to `limit` rows that are due, in one short transaction.
-    fn claim(&self, lease: Lease, limit: i64) -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
-    /// Does the work, within [`LEASE`]. Never fails: what went wrong is part of what was done.
+    fn claim(&self, lease: &Lease, limit: i64)
+    -> impl Future<Output = anyhow::Result<Vec<Self::Job>>> + Send;
+    /// The hold on a job's lease, where the job has it with it: one that is handed over, or comes out of an earlier claim.
+    /// Else it is that of the claim.
+    fn hold(_job: &Self::Job) -> Option<&Hold> {
+        None
+    }
+    /// Does the work, within [`super::LEASE`]. Never fails: what went wrong is part of what was done.
     fn run(&self, job: Self::Job) -> impl Future<Output = Self::Done> + Send;
     /// The job that the same worker goes on with, if one is in hand.
     fn next(&self, _done: &Self::Done) -> Option<Self::Job> {
@@ -65,7 +73,7 @@ async fn claim_loop<Q: Queue>(
     app: App,
     queue: Arc<Q>,
     slots: Arc<Semaphore>,
-    done: mpsc::UnboundedSender<Q::Done>,
+    done: mpsc::UnboundedSender<Outcome<Q>>,
 ) {
     let wake = app.wakes.of(Q::NAME);
     let mut earliest = Instant::now();
@@ -82,12 +90,13 @@ async fn claim_loop<Q: Queue>(
             None
         };
         if let Some(lease) = claim {
-            match queue.claim(lease, i64::try_from(free).unwrap_or(1)).await {
+            let hold = lease.hold.clone();
+            match queue.claim(&lease, i64::try_from(free).unwrap_or(1)).await {
                 Ok(jobs) => {
                     claimed = jobs.len();
                     for job in jobs {
                         let Ok(slot) = slots.clone().acquire_owned().await else { break };
-                        Place::new(queue.clone(), slot, done.clone()).run(job);
+                        Place::new(queue.clone(), slot, done.clone(), Some(hold.clone())).run(job);
                     }
                 }
                 Err(error) => {
@@ -120,22 +129,23 @@ async fn claim_loop<Q: Queue>(
 async fn finish_loop<Q: Queue>(
     app: App,
     queue: Arc<Q>,
-    done: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Q::Done>>>,
+    done: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Outcome<Q>>>>,
 ) {
-    let mut batch = Vec::new();
+    let mut outcomes = Vec::new();
     loop {
         // Held while it waits, not while it writes.
-        let came = done.lock().await.recv_many(&mut batch, Q::BATCH).await;
+        let came = done.lock().await.recv_many(&mut outcomes, Q::BATCH).await;
         if came == 0 {
             return;
         }
-        metrics::counter!("trastienda_jobs_total", "queue" => Q::NAME).increment(batch.len() as u64);
-        // What was done is remembered until it is written. When the database is away for longer than the leases,
-        // the rows are claimed again and these completions change nothing.
+        metrics::counter!("trastienda_jobs_total", "queue" => Q::NAME).increment(came as u64);
+        let (batch, unwritten): (Vec<_>, Vec<_>) =
+            outcomes.drain(..).map(|Outcome { done, unwritten }| (done, unwritten)).unzip();
+        // What was done is remembered until it is written, however long the database is away: nobody else knows of it.
         let mut tries = 0u32;
         while let Err(error) = queue.finish(&batch).await {
             if is_refused(&error) {
-                finish_each(&*queue, &batch).await;
+                finish_each(&*queue, &batch, &unwritten).await;
                 break;
             }
             tries += 1;
@@ -145,20 +155,20 @@ async fn finish_loop<Q: Queue>(
                 error = format!("{error:#}"),
                 "cannot write what was done"
             );
-            if i64::from(tries) * 500 > LEASE.num_milliseconds() {
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep((PAUSE * tries).min(PAUSE_MAX)).await;
         }
+        drop(unwritten);
         app.moved();
-        batch.clear();
     }
 }
 
 /// One completion that the database refuses holds up no other; its row is claimed again when its lease is over.
-async fn finish_each<Q: Queue>(queue: &Q, batch: &[Q::Done]) {
-    for done in batch.chunks(1) {
+async fn finish_each<Q: Queue>(queue: &Q, batch: &[Q::Done], unwritten: &[Option<Unwritten>]) {
+    for (done, unwritten) in batch.chunks(1).zip(unwritten) {
         if let Err(error) = queue.finish(done).await {
+            if let Some(unwritten) = unwritten {
+                unwritten.leave();
+            }
             metrics::counter!("trastienda_completions_refused_total", "queue" => Q::NAME).increment(1);
             tracing::error!(
                 queue = Q::NAME,

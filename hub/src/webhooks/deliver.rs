@@ -21,6 +21,7 @@ use super::wire::{self, Reply};
 use super::{schedule, warn};
 use crate::app::App;
 use crate::fleet::{Cell, Key, Rate, Scope, View};
+use crate::queue::in_hand::Hold;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
@@ -91,7 +92,7 @@ impl Deliveries {
     pub(super) async fn claim_of(
         &self,
         pullers: Option<&[Uuid]>,
-        lease: Lease,
+        lease: &Lease,
         free: usize,
         share: i32,
     ) -> anyhow::Result<Vec<Job>> {
@@ -156,7 +157,7 @@ impl Deliveries {
         let mut tx = self.app.kept.begin().await?;
         let moved = store::finish_deliveries(&mut tx, done, now).await?;
         // Where a lease has passed to someone else, so has the attempt that counts.
-        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease_token));
+        let counts = |it: &&Attempted| moved.contains(&(it.delivery.id, it.delivery.lease.token()));
         let tried = done.iter().filter(counts).filter(|attempted| attempted.verdict.is_some());
         let tried: Vec<(Uuid, &Attempted)> = tried.map(|it| (self.app.ids.uuid(now), it)).collect();
         store::insert_logs(&mut tx, &tried).await?;
@@ -199,13 +200,17 @@ impl Queue for Deliveries {
     const CONCURRENCY: usize = 512;
     const PACE: Duration = Duration::from_millis(8);
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let free = usize::try_from(limit).unwrap_or(0);
         let mut jobs = self.in_flight.ready(None, free);
         jobs.extend(
             self.claim_of(None, lease, free - jobs.len(), in_flight::share(free, Self::CONCURRENCY)).await?,
         );
         Ok(jobs)
+    }
+
+    fn hold(job: &Job) -> Option<&Hold> {
+        Some(&job.delivery.lease)
     }
 
     async fn run(&self, job: Job) -> Attempted {

@@ -55,7 +55,7 @@ impl Subscriber for FanOut {
                         created_at: event.created_at,
                         is_leased: false,
                     };
-                    match lease.and_then(|lease| Some((lease, reserve(app, target)?))) {
+                    match lease.as_ref().and_then(|lease| Some((lease, reserve(app, target)?))) {
                         Some((lease, reserved)) => {
                             row.is_leased = true;
                             let body: &Bytes = body
@@ -68,7 +68,7 @@ impl Subscriber for FanOut {
                 }
             }
             if !rows.is_empty() {
-                store::insert_deliveries(conn, &rows, lease).await?;
+                store::insert_deliveries(conn, &rows, lease.as_ref()).await?;
             }
             Ok(Box::new(fanned) as Box<dyn Followed>)
         })
@@ -157,7 +157,7 @@ impl Worker {
     }
 }
 
-fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
+fn claimed(row: &NewDelivery, lease: &Lease) -> ClaimedDelivery {
     ClaimedDelivery {
         project_id: row.project_id.uuid(),
         id: row.id.uuid(),
@@ -167,7 +167,7 @@ fn claimed(row: &NewDelivery, lease: Lease) -> ClaimedDelivery {
         is_replay: false,
         is_probe: false,
         replay_rate: None,
-        lease_token: lease.token,
+        lease: lease.hold.clone(),
         target: row.target.clone(),
     }
 }

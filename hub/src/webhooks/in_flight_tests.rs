@@ -3,6 +3,7 @@
 use chrono::DateTime;
 
 use super::*;
+use crate::queue::in_hand::InHand;
 use crate::webhooks::store::Target;
 
 const ENDPOINT: Uuid = Uuid::from_u128(1);
@@ -34,7 +35,7 @@ fn delivery(number: u128) -> ClaimedDelivery {
         is_replay: false,
         is_probe: false,
         replay_rate: None,
-        lease_token: Uuid::nil(),
+        lease: Arc::new(InHand::default()).take(Uuid::nil()),
         target: Arc::new(target),
     }
 }

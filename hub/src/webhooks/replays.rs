@@ -33,7 +33,7 @@ impl Queue for Replays {
     const NAME: &'static str = "webhook_replays";
     const CONCURRENCY: usize = 20;
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<ClaimedReplay>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<ClaimedReplay>> {
         Ok(store::claim_replays(&self.app.db, lease, limit).await?)
     }
 

@@ -162,9 +162,11 @@ async fn every_other_kind_opens_and_is_over(pool: PgPool) {
             amount_refunded_minor, currency, request, metadata, status, provider_key, action, run_at, attempts, fingerprint, created_at, updated_at)
         values ('{id}', gen_random_uuid(), 'mercadopago', 'checkout', 'A-1', 1, 1, 0, 'ARS', '{{}}', '{{}}', 'pending', 'k', 'sync',
                 now() + interval '9 days', 0, '', now(), now())")).await;
-    // Held by an older of its kind, due for long: nobody takes it.
+    // Held by another hub of its kind, due for long: nobody takes it.
+    let mut hub = test.app.db.acquire().await.unwrap();
+    sqlx::query("select pg_advisory_lock(x'74726875'::integer, 7)").execute(&mut *hub).await.unwrap();
     run("insert into operator_mails (id, key, subject, body, status, attempts, run_at, created_at, lease_token, lease_hub, lease_until)
-        values (gen_random_uuid(), 'k', 's', 'b', 'pending', 0, now(), now(), gen_random_uuid(), 1, now() + interval '9 days')".to_owned()).await;
+        values (gen_random_uuid(), 'k', 's', 'b', 'pending', 0, now(), now(), gen_random_uuid(), 7, now() + interval '9 days')".to_owned()).await;
     let mut watch = Watch::new(&test.app);
     watch.look().await;
     let kinds = ["queue_old", "dead_letters", "case_open", "mail_account_failing", "provider_failing"];

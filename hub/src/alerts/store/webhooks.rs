@@ -48,7 +48,7 @@ pub(crate) struct ClaimedWebhook {
 
 pub(crate) async fn claim_webhooks(
     db: &PgPool,
-    lease: Lease,
+    lease: &Lease,
     limit: i64,
 ) -> sqlx::Result<Vec<ClaimedWebhook>> {
     sqlx::query_as!(
@@ -69,7 +69,7 @@ pub(crate) async fn claim_webhooks(
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
     )

@@ -271,7 +271,7 @@ impl Emails {
         Ok(somebody)
     }
 
-    async fn claim_own(&self, lease: Lease, free: i64) -> anyhow::Result<Vec<Job>> {
+    async fn claim_own(&self, lease: &Lease, free: i64) -> anyhow::Result<Vec<Job>> {
         if !self.somebody_has_own().await? {
             return Ok(Vec::new());
         }
@@ -283,7 +283,7 @@ impl Emails {
         self.claim_lane(lease, room).await
     }
 
-    async fn claim_lane(&self, lease: Lease, room: Room) -> anyhow::Result<Vec<Job>> {
+    async fn claim_lane(&self, lease: &Lease, room: Room) -> anyhow::Result<Vec<Job>> {
         if room.limit == 0 {
             return Ok(Vec::new());
         }
@@ -313,7 +313,7 @@ impl Queue for Emails {
     const CONCURRENCY: usize = CONCURRENCY;
     const PACE: Duration = Duration::from_millis(8);
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let mut jobs = Vec::new();
         if !self.operators.is_empty() {
             let limit = limit.min(places(self.lanes.operators_room(lease.now)));

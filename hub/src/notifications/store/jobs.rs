@@ -48,7 +48,7 @@ pub(crate) struct Room {
 
 /// Claims due mail. Each active project is asked by itself, in a new order each time and for at most its share of the
 /// places, so that a backlog of one does not hold up the others.
-pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::Result<Vec<ClaimedMail>> {
+pub(crate) async fn claim_mail(db: &PgPool, lease: &Lease, room: &Room) -> sqlx::Result<Vec<ClaimedMail>> {
     sqlx::query_as!(
         ClaimedMail,
         r#"
@@ -99,7 +99,7 @@ pub(crate) async fn claim_mail(db: &PgPool, lease: Lease, room: &Room) -> sqlx::
         "#,
         lease.now,
         room.limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
         room.is_own,
@@ -240,7 +240,7 @@ pub struct Overdue {
 }
 
 /// Claims pending notifications of either channel that are past their `expires_at`.
-pub(crate) async fn claim_overdue(db: &PgPool, lease: Lease, limit: i64) -> sqlx::Result<Vec<Overdue>> {
+pub(crate) async fn claim_overdue(db: &PgPool, lease: &Lease, limit: i64) -> sqlx::Result<Vec<Overdue>> {
     sqlx::query_as!(
         Overdue,
         r#"
@@ -259,7 +259,7 @@ pub(crate) async fn claim_overdue(db: &PgPool, lease: Lease, limit: i64) -> sqlx
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
     )

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use trastienda_protocol::ids::{Id as _, PaymentId, ProjectId};
-use uuid::Uuid;
 
 use crate::payments::lanes::Rooms;
 use crate::payments::model::{Action, Payment};
 use crate::queue::Lease;
+use crate::queue::in_hand::Hold;
 
 /// A payment that this hub may work on now.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct ClaimedPayment {
     pub(crate) project: ProjectId,
     pub(crate) id: PaymentId,
     pub(crate) provider: String,
-    pub(crate) lease_token: Uuid,
+    pub(crate) lease: Hold,
     /// Claims of this action, this one included.
     pub(crate) attempts: i32,
 }
@@ -24,7 +24,7 @@ pub(crate) struct ClaimedPayment {
 /// lane takes.
 pub(crate) async fn claim_payments(
     db: &PgPool,
-    lease: Lease,
+    lease: &Lease,
     limit: i64,
     is_sync: bool,
     rooms: &Rooms,
@@ -76,7 +76,7 @@ pub(crate) async fn claim_payments(
         lease.now,
         limit,
         is_sync,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
         &rooms.projects,
@@ -90,7 +90,7 @@ pub(crate) async fn claim_payments(
         project: ProjectId::from_uuid(row.project_id),
         id: PaymentId::from_uuid(row.id),
         provider: row.provider,
-        lease_token: lease.token,
+        lease: lease.hold.clone(),
         attempts: row.attempts,
     });
     Ok(claimed.collect())

@@ -115,7 +115,7 @@ pub(crate) struct ClaimedNotice {
 /// Claims notices that are due; of each account no more than its lane takes.
 pub(crate) async fn claim_notices(
     db: &PgPool,
-    lease: Lease,
+    lease: &Lease,
     limit: i64,
     rooms: &Rooms,
 ) -> sqlx::Result<Vec<ClaimedNotice>> {
@@ -163,7 +163,7 @@ pub(crate) async fn claim_notices(
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
         &rooms.projects,

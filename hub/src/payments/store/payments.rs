@@ -101,7 +101,7 @@ impl TryFrom<PaymentRow> for Payment {
 pub(crate) async fn insert_payment(
     conn: &mut PgConnection,
     payment: &Payment,
-    lease: Option<Lease>,
+    lease: Option<&Lease>,
 ) -> anyhow::Result<bool> {
     let result = sqlx::query!(
         r#"
@@ -130,7 +130,7 @@ pub(crate) async fn insert_payment(
         payment.created_at,
         // A lease is a claim.
         i32::from(lease.is_some()),
-        lease.map(|lease| lease.token),
+        lease.map(Lease::token),
         lease.map(|lease| lease.hub),
         lease.map(|lease| lease.until),
     )

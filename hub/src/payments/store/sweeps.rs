@@ -20,7 +20,7 @@ pub(crate) struct ClaimedAccount {
 /// Claims accounts that are due and have payments that wait.
 pub(crate) async fn claim_accounts(
     db: &PgPool,
-    lease: Lease,
+    lease: &Lease,
     limit: i64,
 ) -> sqlx::Result<Vec<ClaimedAccount>> {
     sqlx::query_as!(
@@ -49,7 +49,7 @@ pub(crate) async fn claim_accounts(
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
     )

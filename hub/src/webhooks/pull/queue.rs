@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::exchange::Handed;
 use crate::app::App;
 use crate::queue::Lease;
+use crate::queue::in_hand::Hold;
 use crate::queue::worker::Queue;
 use crate::webhooks::deliver::{Attempted, Deliveries, Job, judge};
 use crate::webhooks::failure::{Class, Failure};
@@ -78,7 +79,7 @@ impl Queue for Pulled {
     const CONCURRENCY: usize = 1_024;
     const PACE: Duration = Duration::from_millis(5);
 
-    async fn claim(&self, lease: Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
+    async fn claim(&self, lease: &Lease, limit: i64) -> anyhow::Result<Vec<Job>> {
         let exchange = &self.app.pull.exchange;
         let Some(asked) = exchange.to_ask() else { return Ok(Vec::new()) };
         let free = usize::try_from(limit).unwrap_or(0);
@@ -95,6 +96,10 @@ impl Queue for Pulled {
             exchange.mark(job.delivery.project_id);
         }
         claimed
+    }
+
+    fn hold(job: &Job) -> Option<&Hold> {
+        Some(&job.delivery.lease)
     }
 
     async fn run(&self, job: Job) -> Attempted {

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use trastienda_protocol::ids::{DeliveryId, EventId, Id as _, ProjectId};
 use uuid::Uuid;
 
+use crate::queue::in_hand::Hold;
 use crate::queue::{Lease, Verdict};
 use crate::webhooks::deliver::Attempted;
 use crate::webhooks::in_flight::Busy;
@@ -79,10 +80,10 @@ pub(crate) struct NewDelivery {
 pub(crate) async fn insert_deliveries(
     conn: &mut PgConnection,
     deliveries: &[NewDelivery],
-    lease: Option<Lease>,
+    lease: Option<&Lease>,
 ) -> sqlx::Result<()> {
     let sequences = take_sequences(conn, deliveries).await?;
-    let lease_token = |delivery: &NewDelivery| lease.filter(|_| delivery.is_leased).map(|lease| lease.token);
+    let lease_token = |delivery: &NewDelivery| lease.filter(|_| delivery.is_leased).map(Lease::token);
     let column = |value: fn(&NewDelivery) -> Uuid| deliveries.iter().map(value).collect::<Vec<_>>();
     sqlx::query!(
         r#"
@@ -161,7 +162,7 @@ pub struct ClaimedDelivery {
     pub(crate) is_probe: bool,
     /// Deliveries per second of the replay that it belongs to.
     pub(crate) replay_rate: Option<i32>,
-    pub(crate) lease_token: Uuid,
+    pub(crate) lease: Hold,
     pub(crate) target: Arc<Target>,
 }
 
@@ -197,7 +198,7 @@ pub(crate) struct Claiming {
 /// where agents pull.
 pub(crate) async fn claim_deliveries(
     conn: &mut PgConnection,
-    lease: Lease,
+    lease: &Lease,
     busy: &Busy,
     claiming: &Claiming,
 ) -> sqlx::Result<Vec<(ClaimedDelivery, Said)>> {
@@ -272,7 +273,7 @@ pub(crate) async fn claim_deliveries(
         claiming.limit,
         &busy.endpoints,
         &busy.in_hand,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
         claiming.share,
@@ -318,7 +319,7 @@ struct ClaimedRow {
 }
 
 impl ClaimedRow {
-    fn claimed(self, lease: Lease) -> (ClaimedDelivery, Said) {
+    fn claimed(self, lease: &Lease) -> (ClaimedDelivery, Said) {
         let target = Target {
             project_id: self.project_id,
             id: self.endpoint_id,
@@ -344,7 +345,7 @@ impl ClaimedRow {
             is_replay: self.is_replay,
             is_probe: self.is_probe,
             replay_rate: self.replay_rate,
-            lease_token: lease.token,
+            lease: lease.hold.clone(),
             target: Arc::new(target),
         };
         // The table's own check keeps it an object.
@@ -392,7 +393,7 @@ pub(crate) async fn finish_deliveries(
         "#,
         &column(|attempted| attempted.delivery.project_id),
         &column(|attempted| attempted.delivery.id),
-        &column(|attempted| attempted.delivery.lease_token),
+        &column(|attempted| attempted.delivery.lease.token()),
         &done.iter().map(status).collect::<Vec<_>>(),
         &done.iter().map(|attempted| attempted.verdict.is_some()).collect::<Vec<_>>(),
         &done.iter().map(run_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],

@@ -58,7 +58,11 @@ pub(crate) async fn insert_replay(
     Ok(())
 }
 
-pub(crate) async fn claim_replays(db: &PgPool, lease: Lease, limit: i64) -> sqlx::Result<Vec<ClaimedReplay>> {
+pub(crate) async fn claim_replays(
+    db: &PgPool,
+    lease: &Lease,
+    limit: i64,
+) -> sqlx::Result<Vec<ClaimedReplay>> {
     sqlx::query_as!(
         ClaimedReplay,
         r#"
@@ -78,7 +82,7 @@ pub(crate) async fn claim_replays(db: &PgPool, lease: Lease, limit: i64) -> sqlx
         "#,
         lease.now,
         limit,
-        lease.token,
+        lease.token(),
         lease.hub,
         lease.until,
     )

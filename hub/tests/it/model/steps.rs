@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use trastienda_hub::queue::worker::Queue as _;
-use trastienda_hub::queue::{LEASE, Lease, members};
+use trastienda_hub::queue::{LEASE, Lease, leases};
 use trastienda_protocol::ids::{Id as _, IdSource as _, RandomIds};
 use uuid::Uuid;
 
@@ -42,14 +42,14 @@ impl World {
                 // Numbers are given once.
                 let number = self.hubs.iter().map(|hub| hub.number).max().unwrap_or(0) + 1;
                 self.hubs[hub] = new_hub(&self.test, number).await;
-                members::release_void_leases(&self.test.app).await.unwrap();
+                leases::release_void(&self.test.app).await.unwrap();
                 self.saw("died");
                 self.expect(|_, row| row.lease_token = row.lease_token.filter(|token| !lost.contains(token)))
                     .await
             }
             Step::Expire => {
                 self.test.clock.advance(LEASE + TimeDelta::seconds(1));
-                members::release_void_leases(&self.test.app).await.unwrap();
+                leases::release_void(&self.test.app).await.unwrap();
                 self.saw("expired");
                 self.expect(|_, row| row.lease_token = None).await
             }
@@ -76,14 +76,12 @@ impl World {
 
     pub(super) async fn claim(&mut self, hub: usize, most: i64) -> Check {
         let now = self.test.now();
-        let token = RandomIds.uuid(now);
-        let lease = Lease { token, hub: self.hubs[hub].number, now, until: now + LEASE };
         // One at a time: whose a job is stands in its row.
         for _ in 0..most {
             let token = RandomIds.uuid(now);
             let jobs = self.hubs[hub]
                 .queue
-                .claim(Lease { token, ..lease }, 1)
+                .claim(&Lease::of(self.hubs[hub].number, &self.test.app.in_hand, token, now), 1)
                 .await
                 .map_err(|error| error.to_string())?;
             let before = self.rows.clone();

@@ -84,7 +84,7 @@ async fn a_card_whose_answer_was_lost_is_not_charged_again(pool: PgPool) {
             (world.provider(&search).await["paging"]["total"] == 1).then_some(())
         })
         .await;
-    world.test.clock.advance(chrono::TimeDelta::seconds(61));
+    world.let_hub_die().await;
     world.until_status(&payment, "paid").await;
     assert_eq!(world.provider(&search).await["paging"]["total"], 1);
 }

@@ -78,8 +78,7 @@ async fn an_unknown_outcome_is_looked_into_and_nothing_is_made_twice(pool: PgPoo
         .test
         .until("the preference is made", async || (world.preferences(&payment).await == 1).then_some(()))
         .await;
-    // As if the hub had died over it: its lease is over.
-    world.test.clock.advance(TimeDelta::seconds(61));
+    world.let_hub_die().await;
     let made =
         world.until(&payment, "the checkout is found", |payment| payment["checkout_url"].is_string()).await;
     assert_eq!(World::told(&made), ["look for it: ok"]);

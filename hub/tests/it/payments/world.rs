@@ -48,6 +48,13 @@ impl World {
         world
     }
 
+    /// What is under way looks as if its hub had died over it: leased by a number that nobody has.
+    pub(super) async fn let_hub_die(&self) {
+        let statement = "update payment_transactions set lease_hub = -1 where lease_token is not null";
+        let left = sqlx::query(statement).execute(&self.test.app.db).await.unwrap();
+        assert_eq!(left.rows_affected(), 1);
+    }
+
     /// A second hub that is known to the provider by the same address: it may make any of the first one's calls, and
     /// what comes of them is told to that address.
     pub(super) async fn another_hub(&self) -> TestApp {

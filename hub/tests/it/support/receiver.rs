@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use trastienda_protocol::webhook::{Headers, Secret, VerifyError, verify};
 
 /// One request as it came.
@@ -45,6 +46,7 @@ impl Received {
 pub(crate) struct Receiver {
     address: SocketAddr,
     state: Arc<Mutex<Inner>>,
+    held: Arc<watch::Sender<bool>>,
 }
 
 struct Inner {
@@ -57,11 +59,13 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let inner = Inner { answer: StatusCode::OK, headers: Vec::new(), received: Vec::new() };
         let state = Arc::new(Mutex::new(inner));
-        let router = Router::new().fallback(receive).with_state(state.clone());
+        let held = Arc::new(watch::Sender::new(false));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let receiver = Self { address, state, held };
+        let router = Router::new().fallback(receive).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, state }
+        receiver
     }
 
     pub(crate) fn url(&self) -> String {
@@ -75,18 +79,24 @@ impl Receiver {
         inner.headers = headers.to_vec();
     }
 
+    /// Whether it takes and leaves its callers waiting for an answer, from now on.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.held.send_replace(is_held);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state.lock().unwrap().received.clone()
     }
 }
 
 async fn receive(
-    State(state): State<Arc<Mutex<Inner>>>,
+    State(receiver): State<Receiver>,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, HeaderMap, &'static str) {
-    let mut inner = state.lock().unwrap();
-    inner.received.push(Received { headers, body });
+    receiver.state.lock().unwrap().received.push(Received { headers, body });
+    receiver.held.subscribe().wait_for(|is_held| !is_held).await.unwrap();
+    let inner = receiver.state.lock().unwrap();
     let mut answer = HeaderMap::new();
     for (name, value) in &inner.headers {
         answer.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

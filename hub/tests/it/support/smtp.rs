@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// The server.
 #[derive(Clone)]
 pub(crate) struct SmtpServer {
     url: String,
     state: Arc<Mutex<State>>,
+    held: Arc<watch::Sender<bool>>,
 }
 
 struct State {
@@ -36,14 +38,15 @@ impl SmtpServer {
             recipients: Vec::new(),
             connections: 0,
         }));
-        let shared = state.clone();
+        let held = Arc::new(watch::Sender::new(false));
+        let (shared, holder) = (state.clone(), held.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 shared.lock().unwrap().connections += 1;
-                tokio::spawn(serve(stream, shared.clone()));
+                tokio::spawn(serve(stream, shared.clone(), holder.subscribe()));
             }
         });
-        Self { url, state }
+        Self { url, state, held }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -63,6 +66,11 @@ impl SmtpServer {
     /// It takes a whole mail and never says a word from now on.
     pub(crate) fn hang(&self) {
         self.state.lock().unwrap().hangs = true;
+    }
+
+    /// Whether it takes a whole mail and leaves its caller waiting for the answer, from now on.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.held.send_replace(is_held);
     }
 
     /// How often somebody connected.
@@ -90,7 +98,7 @@ impl SmtpServer {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, mut held: watch::Receiver<bool>) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
     write.write_all(b"220 test\r\n").await.ok()?;
@@ -113,6 +121,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                     state.mails.push(mail);
                     (state.answer, state.hangs)
                 };
+                held.wait_for(|is_held| !is_held).await.ok()?;
                 if hangs {
                     // Until the client has had enough.
                     while lines.next_line().await.ok()?.is_some() {}

@@ -82,15 +82,23 @@ pub(crate) async fn list_queues(conn: &mut PgConnection, now: DateTime<Utc>) -> 
 async fn list_own(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<QueueSeen>> {
     let mut queues = Vec::new();
     for (name, rows) in QUEUES {
-        // Made of the constants above.
-        let statement = format!(
-            "select count(*), min(run_at) from (select run_at from {rows} and lease_token is null and run_at <= $1 limit $2) due"
-        );
-        let query = sqlx::query_as::<_, (i64, Option<DateTime<Utc>>)>(AssertSqlSafe(statement));
+        let query = sqlx::query_as::<_, (i64, Option<DateTime<Utc>>)>(AssertSqlSafe(due_statement(rows)));
         let (due, oldest) = query.bind(now).bind(COUNT_MAX).fetch_one(&mut *conn).await?;
         queues.push(QueueSeen { name, due, oldest });
     }
     Ok(queues)
+}
+
+/// Made of the constants above.
+fn due_statement(rows: &str) -> String {
+    format!(
+        "select count(*), min(run_at) from (select run_at from {rows} and lease_token is null and run_at <= $1 limit $2) due"
+    )
+}
+
+/// Every statement that is put together here and how many parameters it has, for the test that has them explained.
+pub fn statements() -> Vec<(String, usize)> {
+    QUEUES.iter().map(|(_, rows)| (due_statement(rows), 2)).collect()
 }
 
 /// Deliveries and the endpoints that they wait for.

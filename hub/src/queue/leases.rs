@@ -109,8 +109,8 @@ fn sort(app: &App, leases: &[Leased], alive: &[i32]) -> [Sorted; JOB_TABLES.len(
 pub(crate) async fn release_own(app: &App) {
     let numbers: Vec<i32> = app.member.past_numbers().into_iter().chain(app.member.number()).collect();
     for table in JOB_TABLES {
-        let statement = format!("update {table} {RELEASED} where lease_hub = any($1)");
-        if let Err(error) = sqlx::query(AssertSqlSafe(statement)).bind(&numbers).execute(&app.db).await {
+        let query = sqlx::query(AssertSqlSafe(release_own_statement(table))).bind(&numbers);
+        if let Err(error) = query.execute(&app.db).await {
             tracing::warn!(%error, "leases were not released; they end by themselves");
         }
     }
@@ -128,14 +128,7 @@ struct Leased {
 
 /// All leases there are.
 async fn list(db: &PgPool) -> sqlx::Result<Vec<Leased>> {
-    let of = |(place, table): (usize, &&str)| {
-        format!(
-            "select {place} as place, lease_hub as hub, lease_token as token, min(lease_until) as until \
-             from {table} where lease_token is not null group by lease_hub, lease_token"
-        )
-    };
-    let each: Vec<String> = JOB_TABLES.iter().enumerate().map(of).collect();
-    sqlx::query_as(AssertSqlSafe(each.join(" union all "))).fetch_all(db).await
+    sqlx::query_as(AssertSqlSafe(list_statement())).fetch_all(db).await
 }
 
 /// Takes leases back; tells how many rows had them.
@@ -143,17 +136,49 @@ async fn release(db: &PgPool, table: &str, tokens: &[Uuid]) -> sqlx::Result<u64>
     if tokens.is_empty() {
         return Ok(0);
     }
-    let statement = format!("update {table} {RELEASED} where lease_token = any($1)");
-    Ok(sqlx::query(AssertSqlSafe(statement)).bind(tokens).execute(db).await?.rows_affected())
+    let query = sqlx::query(AssertSqlSafe(release_statement(table))).bind(tokens);
+    Ok(query.execute(db).await?.rows_affected())
 }
 
 /// Puts this hub's number to leases of its own, and gives them time, so that the others leave them alone.
 async fn keep(app: &App, table: &str, tokens: &[Uuid]) -> sqlx::Result<()> {
     let Some(number) = app.member.number().filter(|_| !tokens.is_empty()) else { return Ok(()) };
-    let statement = format!(
-        "update {table} set lease_hub = $1, lease_until = greatest(lease_until, $2) where lease_token = any($3)"
-    );
-    let until = app.clock.now() + LEASE;
-    sqlx::query(AssertSqlSafe(statement)).bind(number).bind(until).bind(tokens).execute(&app.db).await?;
+    let query = sqlx::query(AssertSqlSafe(keep_statement(table))).bind(tokens);
+    query.bind(number).bind(app.clock.now() + LEASE).execute(&app.db).await?;
     Ok(())
+}
+
+/// Every statement of these and how many parameters it has, for the test that has them explained.
+pub fn statements() -> Vec<(String, usize)> {
+    let of = |table| {
+        [(release_statement(table), 1), (release_own_statement(table), 1), (keep_statement(table), 3)]
+    };
+    JOB_TABLES.into_iter().flat_map(of).chain([(list_statement(), 0)]).collect()
+}
+
+// `lease_token is not null` is what leads to the small index of what is leased.
+
+fn list_statement() -> String {
+    let of = |(place, table): (usize, &&str)| {
+        format!(
+            "select {place} as place, lease_hub as hub, lease_token as token, min(lease_until) as until \
+             from {table} where lease_token is not null group by lease_hub, lease_token"
+        )
+    };
+    JOB_TABLES.iter().enumerate().map(of).collect::<Vec<_>>().join(" union all ")
+}
+
+fn release_statement(table: &str) -> String {
+    format!("update {table} {RELEASED} where lease_token is not null and lease_token = any($1)")
+}
+
+fn release_own_statement(table: &str) -> String {
+    format!("update {table} {RELEASED} where lease_token is not null and lease_hub = any($1)")
+}
+
+fn keep_statement(table: &str) -> String {
+    format!(
+        "update {table} set lease_hub = $2, lease_until = greatest(lease_until, $3) \
+         where lease_token is not null and lease_token = any($1)"
+    )
 }

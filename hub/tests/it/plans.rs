@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Row as _};
-use trastienda_hub::db;
+use trastienda_hub::queue::leases;
+use trastienda_hub::{db, gauges};
 use trastienda_protocol::clock::{Clock as _, SystemClock};
 
 /// Tables that grow with every order.
@@ -22,10 +23,10 @@ const LARGE: [&str; 9] = [
     "idempotency_keys",
 ];
 
-/// A statement as it is kept for building without a database, and how many parameters it has.
+/// Statements as they are kept for building without a database, or put together by the hub, and how many parameters each has.
 fn statements() -> Vec<(String, usize)> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../.sqlx");
-    let mut statements = Vec::new();
+    let mut statements: Vec<_> = leases::statements().into_iter().chain(gauges::statements()).collect();
     for entry in std::fs::read_dir(directory).unwrap() {
         let kept: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
         let parameters = kept["describe"]["parameters"]["Left"].as_array().map_or(0, Vec::len);

@@ -7,6 +7,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,9 +22,12 @@ const DATABASE: &str = "trastienda";
 const MASTER_KEY: &str = "master.key";
 /// A Unix socket's path must fit into 107 bytes; PostgreSQL adds its own file name.
 const SOCKET_DIRECTORY_MAX: usize = 80;
+/// How long the server may take to see that a connection is closed.
+const LEAVING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A running private cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Embedded {
     programs: PathBuf,
     cluster: PathBuf,
@@ -85,7 +89,8 @@ impl Embedded {
         format!("postgresql:///{DATABASE}?host={directory}&user={USER}")
     }
 
-    /// Stops the server if this program started it (or `also_adopted`) and nobody else is connected.
+    /// Stops the server if this program started it (or `also_adopted`) and nobody else is connected, nor stays so: the
+    /// server takes a moment to see that this program's own connections are closed.
     pub(super) async fn stop_if_alone(self, also_adopted: bool) {
         if !self.started_here && !also_adopted {
             return;
@@ -169,14 +174,21 @@ impl Embedded {
         Ok(())
     }
 
+    /// Connections other than this one that are there for longer than [`LEAVING`].
     async fn count_others(&self) -> sqlx::Result<i64> {
         let mut connection = self.options().connect().await?;
-        let others = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
-        );
-        let others = others.fetch_one(&mut connection).await?;
-        connection.close().await?;
-        Ok(others)
+        let deadline = Instant::now() + LEAVING;
+        loop {
+            let others = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
+            );
+            let others: i64 = others.fetch_one(&mut connection).await?;
+            if others == 0 || Instant::now() >= deadline {
+                connection.close().await?;
+                return Ok(others);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Output> {
@@ -286,4 +298,34 @@ fn unprivileged_user() -> anyhow::Result<Owner> {
     find("postgres")
         .or_else(|| find("nobody"))
         .context("PostgreSQL refuses to run as root and there is no user `postgres` or `nobody`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_leaving_does_not_keep_it_running_and_who_stays_does() -> anyhow::Result<()> {
+        let directory = tempfile::tempdir()?;
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;
+        let embedded = Embedded::start(directory.path()).await?;
+
+        let mut other = embedded.options().connect().await?;
+        embedded.clone().stop_if_alone(true).await;
+        assert!(embedded.is_running().await?, "somebody used it");
+
+        // It closes once it is counted.
+        let task = tokio::spawn(async move {
+            let counting = "select exists(select from pg_stat_activity
+                            where backend_type = 'client backend' and pid <> pg_backend_pid())";
+            while !sqlx::query_scalar::<_, bool>(counting).fetch_one(&mut other).await? {
+                tokio::task::yield_now().await;
+            }
+            other.close().await
+        });
+        embedded.clone().stop_if_alone(true).await;
+        task.await??;
+        assert!(!embedded.is_running().await?, "nobody used it any more");
+        Ok(())
+    }
 }

@@ -162,7 +162,7 @@ pub(super) async fn write_together(
     }
     let mut followed = Vec::new();
     for subscriber in &app.subscribers {
-        followed.push(subscriber.on_events(app, &mut tx, &events, true).await.map_err(internal)?);
+        followed.push(subscriber.on_events(app, &mut tx, &events, true).await.map_err(Error::into_cause)?);
     }
     // Last: other hubs' transactions wait for this row.
     let over_now = take_quotas(&mut tx, group, over).await?;
@@ -198,20 +198,13 @@ async fn take_quotas(
         if direct.is_empty() {
             // Only what an agent acknowledged: taken, counted and told.
             quota::check(&first.context, Service::Events, used, first.event.created_at, true)
-                .map_err(internal)?;
+                .map_err(Error::into_cause)?;
         } else {
             over.insert(day, project);
             refused.extend(direct);
         }
     }
     Ok(refused)
-}
-
-fn internal(error: Error) -> anyhow::Error {
-    match error {
-        Error::Internal(error) => error,
-        other => anyhow::anyhow!("{}", other.problem().detail),
-    }
 }
 
 pub(super) fn count(event: &Event) {

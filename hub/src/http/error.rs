@@ -54,7 +54,21 @@ pub enum Error {
     Internal(anyhow::Error),
 }
 
+/// Something that the hub needs does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not answer")]
+pub struct Unavailable(&'static str);
+
 impl Error {
+    /// The reason, for those who answer no request.
+    pub fn into_cause(self) -> anyhow::Error {
+        match self {
+            Self::Internal(error) => error,
+            Self::Unavailable(what) => Unavailable(what).into(),
+            other => anyhow::anyhow!("{}", other.problem().detail),
+        }
+    }
+
     /// One refused field.
     pub fn field(pointer: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(pointer, message)])

@@ -10,4 +10,4 @@ pub mod rate_limit;
 pub mod request_id;
 
 pub use body::JsonBody;
-pub use error::{Error, Result};
+pub use error::{Error, Result, Unavailable};

@@ -4,6 +4,7 @@ use super::model::detail;
 use super::over::{self, Over};
 use super::store::{self, Overdue};
 use crate::app::App;
+use crate::http;
 use crate::queue::Lease;
 use crate::queue::worker::Queue;
 
@@ -44,7 +45,8 @@ impl Queue for Expiry {
                 told.push(over);
             }
         }
-        let announced = over::announce_all(&self.app, &mut tx, told, true).await.map_err(over::reason)?;
+        let announced =
+            over::announce_all(&self.app, &mut tx, told, true).await.map_err(http::Error::into_cause)?;
         tx.commit().await?;
         for followed in announced {
             followed.committed(&self.app);

@@ -9,7 +9,7 @@ use super::model::detail;
 use super::store::{ClaimedMail, NewRow, OpenRow, Overdue, Row};
 use crate::app::App;
 use crate::events::{self, Emit, Followed};
-use crate::http::{Error, Result};
+use crate::http::Result;
 
 /// How a notification ended. Neither address nor content is told: the shop has both.
 #[derive(Debug)]
@@ -118,12 +118,4 @@ fn event(over: Over) -> Emit {
     let data = if let Value::Object(data) = data { data } else { Map::new() };
     let event_type = if over.is_sent { "notification.sent" } else { "notification.failed" };
     Emit { event_type, order_id: over.order_id, data }
-}
-
-/// What the database said, where it is the reason: that tells a queue whether to try again.
-pub(super) fn reason(error: Error) -> anyhow::Error {
-    match error {
-        Error::Internal(error) => error,
-        other => anyhow::anyhow!("{other:?}"),
-    }
 }

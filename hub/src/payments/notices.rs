@@ -8,7 +8,7 @@ use super::model::{Payment, TimelineEntry};
 use super::provider::{self, CallError, Exchange, Snapshot};
 use super::settle::{self, Moved};
 use super::store::{self, ClaimedNotice};
-use super::{credentials, schedule, waiters, work};
+use super::{credentials, schedule, waiters};
 use crate::app::App;
 use crate::events;
 use crate::queue::worker::Queue;
@@ -120,11 +120,7 @@ async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Err(error) if work::is_away(&error) => Err(error),
-        Err(error) => {
-            tracing::error!(notice.id = %done.notice.id, error = format!("{error:#}"), "a notice was not written");
-            Ok(())
-        }
+        Err(error) => Err(error.context(format!("the notice {}", done.notice.id))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Moving a payment: what the provider says is taken in under the row's lock, and what follows from it (timeline,
 //! `payment.*`, `order.paid`) commits with it.
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
@@ -13,6 +14,7 @@ use super::status::{self, Attempt, Standing, State, Status};
 use super::store;
 use crate::app::App;
 use crate::events::{self, Emit};
+use crate::http;
 
 /// What taking something in did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -283,11 +285,8 @@ async fn emit(
     data: Map<String, Value>,
 ) -> anyhow::Result<()> {
     let emit = Emit { event_type, order_id: Some(payment.order_id.clone()), data };
-    match events::emit(app, conn, payment.project_id, emit).await {
-        Ok(_) => Ok(()),
-        Err(crate::http::Error::Internal(error)) => Err(error),
-        Err(other) => Err(anyhow::anyhow!("{event_type} was not stored: {other:?}")),
-    }
+    let emitted = events::emit(app, conn, payment.project_id, emit).await.map_err(http::Error::into_cause);
+    emitted.map(drop).with_context(|| format!("{event_type} was not stored"))
 }
 
 /// Writes a line of the timeline.

@@ -18,11 +18,11 @@ use super::credentials;
 use super::lanes::{self, Side};
 use super::provider::{self, CallError, Snapshot};
 use super::store::{self, ClaimedAccount, NextSweep};
-use super::{schedule, settle, waiters, work};
+use super::{schedule, settle, waiters};
 use crate::app::App;
 use crate::events;
-use crate::queue::Lease;
 use crate::queue::worker::Queue;
+use crate::queue::{Lease, is_away};
 
 /// How often an account is asked.
 pub(crate) const EVERY: TimeDelta = TimeDelta::minutes(2);
@@ -166,7 +166,7 @@ async fn take_in(app: &App, done: &Done, snapshots: &[(PaymentId, Snapshot)]) ->
     let news: HashSet<Uuid> = news.into_iter().collect();
     for (id, snapshot) in snapshots.iter().filter(|(id, _)| news.contains(&id.uuid())) {
         match take_in_one(app, project, *id, snapshot, done.owner.as_deref()).await {
-            Err(error) if work::is_away(&error) => return Err(error),
+            Err(error) if is_away(&error) => return Err(error),
             Err(error) => {
                 tracing::error!(payment.id = %id, error = format!("{error:#}"), "what changed was not written");
             }

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::events;
 use crate::http::idempotency;
 use crate::queue::Lease;
+use crate::queue::in_hand::Hold;
 use crate::queue::worker::Queue;
 
 /// How long the calls of one job may take together: well within the lease.
@@ -97,6 +98,10 @@ impl<const SYNC: bool> Queue for Jobs<SYNC> {
             at_once::learn(&rooms, &jobs, limit);
         }
         Ok(jobs)
+    }
+
+    fn hold(job: &Job) -> Option<&Hold> {
+        Some(&job.claimed.lease)
     }
 
     async fn run(&self, job: Job) -> Done {
@@ -292,7 +297,7 @@ impl Desk<'_> {
     }
 }
 
-/// Writes what came of a job. An error means that the database is away: it is tried again.
+/// Writes what came of a job.
 async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
     match write(app, done).await {
         Ok((moved, payment)) => {
@@ -305,12 +310,7 @@ async fn finish(app: &App, done: &Done) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Err(error) if is_away(&error) => Err(error),
-        Err(error) => {
-            // The lease ends by itself and the job is done again.
-            tracing::error!(payment.id = %done.job.id, error = format!("{error:#}"), "a payment's outcome was not written");
-            Ok(())
-        }
+        Err(error) => Err(error.context(format!("the outcome of {}", done.job.id))),
     }
 }
 
@@ -415,17 +415,4 @@ fn keep_made(payment: &mut Payment, created: &Created) {
         keep(&mut payment.ticket_url, &snapshot.ticket_url);
         payment.expires_at = payment.expires_at.or(snapshot.expires_at);
     }
-}
-
-/// Whether the database is away, rather than the statement wrong.
-pub(crate) fn is_away(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref::<sqlx::Error>(),
-        Some(
-            sqlx::Error::Io(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed
-        )
-    )
 }

@@ -83,6 +83,7 @@ impl<Q: Queue> Place<Q> {
             loop {
                 let running = Running::<Q>::start();
                 let hold = Q::hold(&job).cloned().or_else(|| hold.take());
+                debug_assert!(hold.is_some(), "a job of {} that is not in hand would be done twice", Q::NAME);
                 let outcome = queue.run(job).await;
                 drop(running);
                 let next = queue.next(&outcome);

@@ -17,6 +17,7 @@
 //!
 //! A slice supplies the claim query and the work ([`worker::Queue`]); nothing here knows a slice.
 
+mod away;
 pub mod hand_over;
 pub mod in_hand;
 pub mod leases;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+pub use self::away::is_away;
 use self::in_hand::{Hold, InHand};
 use crate::app::App;
 

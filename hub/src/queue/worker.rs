@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::Lease;
 use super::hand_over::{HandOver, Outcome, Place};
 use super::in_hand::{Hold, Unwritten};
+use super::{Lease, is_away};
 use crate::app::App;
 
 /// How often the table is looked at when nothing wakes the loop.
@@ -50,7 +50,8 @@ pub trait Queue: Send + Sync + 'static {
     fn next(&self, _done: &Self::Done) -> Option<Self::Job> {
         None
     }
-    /// Writes what was done, in one transaction, for rows whose lease token still fits.
+    /// Writes what was done, in one transaction, for rows whose lease token still fits. While [`is_away`] says so of the
+    /// error it is called again; with any other the jobs are written one by one, and done again if that fails too.
     fn finish(&self, done: &[Self::Done]) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
@@ -141,31 +142,32 @@ async fn finish_loop<Q: Queue>(
         metrics::counter!("trastienda_jobs_total", "queue" => Q::NAME).increment(came as u64);
         let (batch, unwritten): (Vec<_>, Vec<_>) =
             outcomes.drain(..).map(|Outcome { done, unwritten }| (done, unwritten)).unzip();
-        // What was done is remembered until it is written, however long the database is away: nobody else knows of it.
-        let mut tries = 0u32;
-        while let Err(error) = queue.finish(&batch).await {
-            if is_refused(&error) {
-                finish_each(&*queue, &batch, &unwritten).await;
-                break;
-            }
-            tries += 1;
-            tracing::error!(
-                queue = Q::NAME,
-                tries,
-                error = format!("{error:#}"),
-                "cannot write what was done"
-            );
-            tokio::time::sleep((PAUSE * tries).min(PAUSE_MAX)).await;
+        if write(&*queue, &batch).await.is_err() {
+            write_each(&*queue, &batch, &unwritten).await;
         }
         drop(unwritten);
         app.moved();
     }
 }
 
+/// Writes what was done, however long the database is away: nobody else knows of it. An error is the database's no.
+async fn write<Q: Queue>(queue: &Q, batch: &[Q::Done]) -> anyhow::Result<()> {
+    let mut tries = 0u32;
+    while let Err(error) = queue.finish(batch).await {
+        if !is_away(&error) {
+            return Err(error);
+        }
+        tries += 1;
+        tracing::error!(queue = Q::NAME, tries, error = format!("{error:#}"), "cannot write what was done");
+        tokio::time::sleep((PAUSE * tries).min(PAUSE_MAX)).await;
+    }
+    Ok(())
+}
+
 /// One completion that the database refuses holds up no other; its row is claimed again when its lease is over.
-async fn finish_each<Q: Queue>(queue: &Q, batch: &[Q::Done], unwritten: &[Option<Unwritten>]) {
+async fn write_each<Q: Queue>(queue: &Q, batch: &[Q::Done], unwritten: &[Option<Unwritten>]) {
     for (done, unwritten) in batch.chunks(1).zip(unwritten) {
-        if let Err(error) = queue.finish(done).await {
+        if let Err(error) = write(queue, done).await {
             if let Some(unwritten) = unwritten {
                 unwritten.leave();
             }
@@ -177,11 +179,4 @@ async fn finish_each<Q: Queue>(queue: &Q, batch: &[Q::Done], unwritten: &[Option
             );
         }
     }
-}
-
-/// Whether the database understood and said no, as opposed to being away, stopping or short of something (SQLSTATE
-/// classes 08, 53, 57 and 58, <https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn is_refused(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
-    code.is_some_and(|code| !["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)))
 }

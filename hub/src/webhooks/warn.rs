@@ -1,6 +1,7 @@
 //! Telling that an endpoint fails: the operator on the way to its being disabled, and when it is, the project's other
 //! endpoints too (`endpoint.disabled`). All in the transaction that makes it so.
 
+use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
@@ -14,6 +15,7 @@ use crate::alerts::settings::Settings;
 use crate::app::App;
 use crate::events::model::Source;
 use crate::events::{self, Emit, Event};
+use crate::http;
 use crate::operator::{self, Alert};
 
 const DISABLED: &str = "endpoint.disabled";
@@ -66,7 +68,8 @@ pub(super) async fn disable(
     let emit = Emit { event_type: DISABLED, order_id: None, data: data(row, health, why, held, now) };
     events::emit(app, conn, row.project(), emit)
         .await
-        .map_err(|error| anyhow::anyhow!("{DISABLED} was not stored: {error:?}"))?;
+        .map_err(http::Error::into_cause)
+        .with_context(|| format!("{DISABLED} was not stored"))?;
     metrics::counter!("trastienda_webhook_endpoints_disabled_total", "reason" => why.code()).increment(1);
     tracing::warn!(project.id = %row.project(), endpoint.id = %row.endpoint(), reason = why.code(), held,
         "an endpoint is disabled; its deliveries are held");

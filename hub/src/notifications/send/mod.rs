@@ -29,6 +29,7 @@ use super::smtp::{Server, accounts, senders};
 use super::store::{self, ClaimedMail, Room};
 use super::suppressions::Suppression;
 use crate::app::App;
+use crate::http;
 use crate::queue::worker::Queue;
 use crate::queue::{Lease, Verdict};
 
@@ -394,7 +395,8 @@ impl Queue for Emails {
         for (key, note) in attempt::accounts(done) {
             store::note_account(&mut tx, key, &note, now).await?;
         }
-        let announced = over::announce_all(&self.app, &mut tx, told, true).await.map_err(over::reason)?;
+        let announced =
+            over::announce_all(&self.app, &mut tx, told, true).await.map_err(http::Error::into_cause)?;
         tx.commit().await?;
         for followed in announced {
             followed.committed(&self.app);

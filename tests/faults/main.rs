@@ -1,4 +1,4 @@
-//! Deliveries through misfortune, by a seed: the hub killed, its database connections terminated, the wire to the database
+//! Deliveries through misfortune, by a seed: the hub or its database killed, its connections terminated, the wire to the database
 //! cut or silent for a while, the hub frozen. Then every id is accounted for. `make test` runs a few hundred deliveries,
 //! `make soak` ten thousand.
 //!

@@ -24,6 +24,8 @@ const FAILING: usize = 9;
 pub(crate) enum Misfortune {
     /// The hub is killed, and started again.
     KillHub,
+    /// The database is killed, and started again.
+    KillDatabase,
     /// The database ends its connections.
     Terminate,
     /// The wire to the database is cut, and whole again at once.
@@ -34,8 +36,14 @@ pub(crate) enum Misfortune {
     Freeze,
 }
 
-const ALL: [Misfortune; 5] =
-    [Misfortune::KillHub, Misfortune::Terminate, Misfortune::Cut, Misfortune::Away, Misfortune::Freeze];
+const ALL: [Misfortune; 6] = [
+    Misfortune::KillHub,
+    Misfortune::KillDatabase,
+    Misfortune::Terminate,
+    Misfortune::Cut,
+    Misfortune::Away,
+    Misfortune::Freeze,
+];
 
 /// What was found.
 pub(crate) struct Account {
@@ -142,6 +150,11 @@ impl World {
                 self.until_disconnected().await?;
                 self.look().await?;
                 return self.hub.restart(&self.directory).await;
+            }
+            Misfortune::KillDatabase => {
+                self.hub.thaw();
+                self.postgres.kill().await?;
+                return self.postgres.restart(&self.directory).await;
             }
             Misfortune::Terminate => {
                 let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity

@@ -1,6 +1,7 @@
 //! Leases of jobs that nobody runs any more, and who says so.
 //!
-//! - A lease whose time is over is void, and so are a hub's when its lock is gone: the other hubs cannot know more of it.
+//! - A lease whose time is over is void, and so are a hub's when its lock is gone and it does not come back at once: the
+//!   other hubs cannot know more of it.
 //! - The hub itself does ([`super::in_hand`]). What it has in hand stays its own when its connection breaks, when the
 //!   database is away for longer than a lease, or when the clock jumps: under its new number it takes on what it leased
 //!   under the old ones, and never takes back what it is sending at that moment or has sent and not written yet.
@@ -50,7 +51,12 @@ pub async fn release_void(app: &App) -> sqlx::Result<Vec<Running>> {
     // is gone never comes back. What is in hand is asked last: nothing in the database was not in hand before.
     let leases = list(&app.db).await?;
     let alive = members::list_alive(&app.db).await?;
-    let sorted = sort(app, &leases, &alive);
+    let heard = members::list_heard(&app.db).await?;
+    let mut holders: Vec<i32> = leases.iter().map(|lease| lease.hub).collect();
+    holders.sort_unstable();
+    holders.dedup();
+    let gone = app.member.gone(&holders, &alive, &heard);
+    let sorted = sort(app, &leases, &alive, &gone);
     let (mut released, mut given_back) = (0, 0);
     for (table, Sorted { void, unstarted, kept }) in JOB_TABLES.iter().zip(sorted) {
         released += release(&app.db, table, &void).await?;
@@ -73,12 +79,11 @@ pub async fn release_void(app: &App) -> sqlx::Result<Vec<Running>> {
     if released + given_back > 0 {
         app.wakes.wake_all();
     }
-    let heard = members::list_heard(&app.db).await?;
     Ok(alive.into_iter().map(|number| Running { number, is_heard: heard.contains(&number) }).collect())
 }
 
 /// The leases of each of [`JOB_TABLES`].
-fn sort(app: &App, leases: &[Leased], alive: &[i32]) -> [Sorted; JOB_TABLES.len()] {
+fn sort(app: &App, leases: &[Leased], alive: &[i32], gone: &[i32]) -> [Sorted; JOB_TABLES.len()] {
     let now = app.clock.now();
     let (number, past) = (app.member.number(), app.member.past_numbers());
     let may_judge = app.member.may_judge(alive, now);
@@ -90,7 +95,7 @@ fn sort(app: &App, leases: &[Leased], alive: &[i32]) -> [Sorted; JOB_TABLES.len(
         };
         let is_past = past.contains(&lease.hub);
         if !is_past && number != Some(lease.hub) {
-            if may_judge && (lease.until < now || !alive.contains(&lease.hub)) {
+            if may_judge && (lease.until < now || gone.contains(&lease.hub)) {
                 of_table.void.push(lease.token);
             }
             continue;

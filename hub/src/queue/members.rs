@@ -2,8 +2,10 @@
 //! connection gone, the lock is gone, and to the others so is the hub. One that only lost its connection comes back under
 //! a new number.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -17,6 +19,10 @@ const LOCK_CLASS: i32 = 0x7472_6875;
 /// may have taken theirs.
 const RETURN: TimeDelta = TimeDelta::seconds(5);
 
+/// How long a hub that said lately that it runs may be without its lock before its jobs are taken from it: one that lost
+/// no more than its connection is back within a second.
+const ABSENCE: Duration = Duration::from_secs(3);
+
 /// This hub's number, while it holds the lock on it.
 #[derive(Debug, Default)]
 pub struct Member {
@@ -24,13 +30,17 @@ pub struct Member {
     past: Mutex<Past>,
 }
 
-/// What this hub was before.
+/// What this hub was before, and what it saw of the others.
 #[derive(Debug, Default)]
 struct Past {
     /// The numbers that it had. What it ran under them it still runs.
     numbers: Vec<i32>,
     /// When it became a member again.
     returned_at: Option<DateTime<Utc>>,
+    /// Whether it has looked at the others yet.
+    has_looked: bool,
+    /// Since when hubs that have leases have been without their locks.
+    missing: HashMap<i32, Instant>,
 }
 
 impl Member {
@@ -44,8 +54,8 @@ impl Member {
         self.past().numbers.clone()
     }
 
-    /// Whether a lock that nobody holds tells this hub that another is gone. Where its own is gone too, it does not: the
-    /// database may have ended everybody's connections.
+    /// Whether this hub may take back what others leased. Where its own lock is gone it may not: the database may have ended
+    /// everybody's connections.
     pub(super) fn may_judge(&self, alive: &[i32], now: DateTime<Utc>) -> bool {
         let past = self.past();
         match self.number() {
@@ -54,6 +64,20 @@ impl Member {
             }
             None => past.numbers.is_empty(),
         }
+    }
+
+    /// Which of the hubs that have leases are gone: they have no lock, and either were not heard of lately, or do not come
+    /// back. Whoever looks for the first time has just been started, most likely in the place of one that died.
+    pub(super) fn gone(&self, holders: &[i32], alive: &[i32], heard: &[i32]) -> Vec<i32> {
+        let mut past = self.past();
+        let is_first = !std::mem::replace(&mut past.has_looked, true);
+        past.missing.retain(|number, _| holders.contains(number) && !alive.contains(number));
+        let mut gone: Vec<i32> = holders.iter().copied().filter(|number| !alive.contains(number)).collect();
+        gone.retain(|number| {
+            let since = *past.missing.entry(*number).or_insert_with(Instant::now);
+            is_first || !heard.contains(number) || since.elapsed() >= ABSENCE
+        });
+        gone
     }
 
     /// Joins on a connection that stays open for as long as the membership.
@@ -229,6 +253,20 @@ pub(super) async fn list_heard(db: &PgPool) -> sqlx::Result<Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_runs_and_only_lacks_its_lock_is_given_time_but_not_by_one_that_has_just_come() {
+        let member = Member::default();
+        assert_eq!(member.gone(&[7, 8], &[8], &[7, 8]), [7], "its predecessor");
+        assert_eq!(member.gone(&[5, 6], &[], &[6]), [5], "nobody has heard of that one");
+        let missing = |number| member.past().missing.contains_key(&number);
+        assert!(missing(6) && !missing(7));
+        let long_ago = Instant::now().checked_sub(ABSENCE).unwrap();
+        member.past().missing.insert(6, long_ago);
+        assert_eq!(member.gone(&[6], &[], &[6]), [6], "it did not come back");
+        assert!(member.gone(&[6], &[6], &[6]).is_empty());
+        assert!(!missing(6), "it came back");
+    }
 
     #[test]
     fn who_lost_its_own_lock_judges_nobody_until_the_others_had_time_to_come_back() {

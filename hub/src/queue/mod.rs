@@ -5,7 +5,7 @@
 //! - **Claimed once**: a claim is a short transaction (`for update skip locked`) that writes a lease: a token, the
 //!   hub's number and a time. No network call happens inside it.
 //! - **A lease is void when its hub is**: each hub holds a session advisory lock on its number; when the lock is
-//!   gone, any other hub takes its leases back at once ([`leases`]). A lease that outlives its time is taken back too. A hub
+//!   gone, any other hub takes its leases back within seconds ([`leases`]). A lease that outlives its time is taken back too. A hub
 //!   that only lost its connection goes on with what it has in hand and completes it ([`in_hand`]).
 //! - **A completion with an old token changes nothing**: the row has moved on.
 //! - **Nothing waits for a poll that could be woken**: in memory on this hub, by `NOTIFY` on the others

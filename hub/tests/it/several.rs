@@ -160,6 +160,40 @@ async fn hubs_that_all_lost_their_connections_repeat_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_hub_that_alone_lost_its_connection_has_a_moment_to_come_back(pool: PgPool) {
+    let (one, receiver) = (TestApp::new(pool.clone()).await, Receiver::start().await);
+    let other = TestApp::sharing(&one).await;
+    let (_, key) = one.project().await;
+    one.post(&key, "/v1/webhook-endpoints", json!({"url": receiver.url(), "events": ["*"]})).await;
+    receiver.hold(true);
+    one.post(&key, "/v1/events", json!({"type": "stock.counted", "data": {}})).await;
+    one.until("it is in flight", async || (receiver.received().len() == 1).then_some(())).await;
+    let number = one.app.member.number().unwrap();
+    sqlx::query("update hubs set seen_at = now() where number = $1")
+        .bind(number)
+        .execute(&pool)
+        .await
+        .unwrap();
+    leases::release_void(&other.app).await.unwrap();
+    let unlock = "select count(pg_terminate_backend(pid)) from pg_locks
+                  where locktype = 'advisory' and classid = x'74726875'::integer::oid and objid = $1::integer::oid
+                    and database = (select oid from pg_database where datname = current_database())";
+    let ended: i64 = sqlx::query_scalar(unlock).bind(number).fetch_one(&pool).await.unwrap();
+    assert_eq!(ended, 1);
+    leases::release_void(&other.app).await.unwrap();
+    one.until("it is a member again and has its own", async || {
+        leases::release_void(&other.app).await.unwrap();
+        let holder = sqlx::query_scalar("select lease_hub from webhook_deliveries");
+        let holder: Option<i32> = holder.fetch_one(&pool).await.unwrap();
+        (holder.is_some() && holder != Some(number) && holder == one.app.member.number()).then_some(())
+    })
+    .await;
+    receiver.hold(false);
+    assert_eq!(one.delivery(&key, "sent").await["attempt_count"], 1);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_hub_that_comes_back_lets_the_others_come_back_too(pool: PgPool) {
     let (test, receiver) = (TestApp::new(pool.clone()).await, Receiver::start().await);
     let (_, key) = test.project().await;

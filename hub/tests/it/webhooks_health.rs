@@ -144,6 +144,14 @@ async fn after_three_days_without_a_success_it_is_disabled_and_everybody_is_told
         events(&test, &key, 1).await;
         test.until("another attempt", async || (down.received().len() > before).then_some(())).await;
         test.until("the mails", async || (smtp.mails().len() == mails).then_some(())).await;
+        // What failed before the clock goes on counts for then.
+        let written = "select coalesce(sum(attempts), 0), count(lease_token) from webhook_deliveries";
+        test.until("every attempt is written", async || {
+            let (attempts, leased): (i64, i64) =
+                sqlx::query_as(written).fetch_one(&test.app.db).await.unwrap();
+            (usize::try_from(attempts).unwrap() == down.received().len() && leased == 0).then_some(())
+        })
+        .await;
     }
     let subjects = ["50 %", "70 %", "90 %"];
     for (mail, percent) in smtp.mails().iter().zip(subjects) {

@@ -5,7 +5,7 @@ use crate::http::Unavailable;
 /// SQLSTATE classes of a server that is away, stopping or short of something, or that undid a transaction for another's sake
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
-/// A statement that took too long, of the second class but last: it would again.
+/// A statement that took too long, though of class 57: it would again.
 const CANCELLED: &str = "57014";
 
 /// Whether an error is to be waited out: the same statement may succeed later, as it is.
